@@ -1,0 +1,1 @@
+//! Instruction-cache coherence for JIT compilers, on every CPU and operating system.

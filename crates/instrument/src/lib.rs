@@ -1,0 +1,1 @@
+//! Hooks put to use: traces, counts and their sinks.

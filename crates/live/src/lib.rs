@@ -1,0 +1,1 @@
+//! Executable memory whose patch sites are switched under running threads.

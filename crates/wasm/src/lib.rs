@@ -1,0 +1,1 @@
+//! A WebAssembly runtime that is observable while it runs.
