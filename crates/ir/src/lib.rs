@@ -1,1 +1,30 @@
-//! Functions in SSA form with block parameters: build, print and verify them. The text is CLIF.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod condcodes;
+mod entity;
+mod function;
+mod inst;
+mod list;
+mod memflags;
+mod opcode;
+mod signature;
+mod trapcode;
+mod types;
+
+pub use condcodes::{FloatCC, IntCC};
+pub use entity::{
+    Block, BlockCall, EntityRef, FuncRef, Inst, JumpTable, PackedOption, SigRef, SiteAttr,
+    StackSlot, Value,
+};
+pub use function::{
+    BlockCallData, BlockData, ExtFunc, ExternalName, Function, JumpTableData, SiteAttrData,
+    SourceLoc, StackSlotData, ValueDef,
+};
+pub use inst::InstData;
+pub use list::{ListPool, ValueList};
+pub use memflags::{Endianness, MemFlags};
+pub use opcode::{Format, Opcode, Operands, ResultType};
+pub use signature::{AbiParam, ArgumentExtension, ArgumentPurpose, CallConv, Signature};
+pub use trapcode::TrapCode;
+pub use types::Type;
