@@ -1,1 +1,13 @@
-//! A compiler from CLIF to machine code in two walks, with patchable call sites.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod compiled;
+mod isa;
+mod label;
+mod reg;
+mod selected;
+
+pub use compiled::{
+    CallSite, CompiledCode, ObservedValue, PatchableCallSite, Reloc, RelocKind, Trap, ValueLoc,
+};
+pub use reg::{PReg, RegClass, RegSet};

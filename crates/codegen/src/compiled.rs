@@ -1,0 +1,126 @@
+//! What compiling a function gives: bytes and what must be known about them.
+
+use crate::PReg;
+use nopal_ir::{ExternalName, TrapCode, Type};
+
+/// The machine code of one function and its metadata. All offsets count from its first byte.
+#[derive(Clone, Debug, Default)]
+pub struct CompiledCode {
+    /// The code, position-independent but for `relocs`. It starts at a multiple of
+    /// [`CompiledCode::alignment`]; constants and jump tables follow the instructions.
+    pub code: Vec<u8>,
+    /// The alignment the first byte needs.
+    pub alignment: u32,
+    /// Places that depend on the address of something else.
+    pub relocs: Vec<Reloc>,
+    /// Instructions that may trap, in address order.
+    pub traps: Vec<Trap>,
+    /// Return addresses of calls that are not patch sites, in address order.
+    pub call_sites: Vec<CallSite>,
+    /// Patch sites, in address order.
+    pub patch_sites: Vec<PatchableCallSite>,
+    /// The locations of observed values, referred to by `patch_sites`.
+    pub observed: Vec<ObservedValue>,
+    /// Bytes of stack a frame takes, return address included.
+    pub frame_size: u32,
+}
+
+impl CompiledCode {
+    /// Empty all tables, keeping their memory.
+    pub fn clear(&mut self) {
+        self.code.clear();
+        self.alignment = 1;
+        self.relocs.clear();
+        self.traps.clear();
+        self.call_sites.clear();
+        self.patch_sites.clear();
+        self.observed.clear();
+        self.frame_size = 0;
+    }
+
+    /// The value map of a patch site, in the order of its `observe` attribute.
+    pub fn value_map(&self, site: &PatchableCallSite) -> &[ObservedValue] {
+        &self.observed[site.observed.0 as usize..site.observed.1 as usize]
+    }
+}
+
+/// How a relocation is computed. `S` is the symbol's address, `A` the addend, `P` the address of
+/// the relocated bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RelocKind {
+    /// x86-64 near call: 4 bytes, `S + A - P` with `A = -4`.
+    X64CallPcRel4,
+    /// 8 bytes, `S + A`.
+    Abs8,
+}
+
+/// A place in the code that depends on the address of a symbol.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reloc {
+    /// Offset of the first byte to be written.
+    pub offset: u32,
+    /// What is written.
+    pub kind: RelocKind,
+    /// The symbol.
+    pub target: ExternalName,
+    /// The addend.
+    pub addend: i64,
+}
+
+/// An instruction that may trap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trap {
+    /// Offset of the instruction's first byte.
+    pub offset: u32,
+    /// Why it traps.
+    pub code: TrapCode,
+    /// Source location, `u32::MAX` if none.
+    pub srcloc: u32,
+}
+
+/// A call that is not a patch site.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CallSite {
+    /// Offset of the instruction after the call.
+    pub ret_addr: u32,
+    /// Source location, `u32::MAX` if none.
+    pub srcloc: u32,
+}
+
+/// A call to a patchable function, emitted in its off form. Its bytes are
+/// `[ret_addr - len, ret_addr)`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PatchableCallSite {
+    /// Offset of the instruction after the site.
+    pub ret_addr: u32,
+    /// Length in bytes.
+    pub len: u8,
+    /// The number the front end attached, `u32::MAX` if none.
+    pub site: u32,
+    /// The callee, an index into the function's table of external functions.
+    pub callee: u32,
+    /// Source location, `u32::MAX` if none.
+    pub srcloc: u32,
+    /// Range of its value map in [`CompiledCode::observed`].
+    pub observed: (u32, u32),
+}
+
+/// An observed value at a patch site.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ObservedValue {
+    /// The value's type.
+    pub ty: Type,
+    /// Where it is.
+    pub loc: ValueLoc,
+}
+
+/// Where a value is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ValueLoc {
+    /// In a register.
+    Reg(PReg),
+    /// In memory, this many bytes from the frame pointer.
+    Frame(i32),
+    /// It is this constant (the bits of a float).
+    Const(u64),
+}

@@ -1,0 +1,3 @@
+//! Instruction sets, one folder each.
+
+pub(crate) mod x64;
