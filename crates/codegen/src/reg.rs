@@ -53,7 +53,11 @@ impl PReg {
     /// Its class.
     #[inline]
     pub const fn class(self) -> RegClass {
-        if self.0 < 32 { RegClass::Int } else { RegClass::Float }
+        if self.0 < 32 {
+            RegClass::Int
+        } else {
+            RegClass::Float
+        }
     }
 }
 
@@ -159,7 +163,11 @@ impl RegSet {
     /// The register with the lowest index.
     #[inline]
     pub const fn first(self) -> Option<PReg> {
-        if self.0 == 0 { None } else { Some(PReg(self.0.trailing_zeros() as u8)) }
+        if self.0 == 0 {
+            None
+        } else {
+            Some(PReg(self.0.trailing_zeros() as u8))
+        }
     }
 
     /// The registers in index order.

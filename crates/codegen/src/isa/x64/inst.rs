@@ -53,8 +53,22 @@ impl Cc {
     /// The condition that is true when this one is false.
     pub(crate) fn invert(self) -> Cc {
         const ALL: [Cc; 16] = [
-            Cc::O, Cc::No, Cc::B, Cc::Ae, Cc::E, Cc::Ne, Cc::Be, Cc::A,
-            Cc::S, Cc::Ns, Cc::P, Cc::Np, Cc::L, Cc::Ge, Cc::Le, Cc::G,
+            Cc::O,
+            Cc::No,
+            Cc::B,
+            Cc::Ae,
+            Cc::E,
+            Cc::Ne,
+            Cc::Be,
+            Cc::A,
+            Cc::S,
+            Cc::Ns,
+            Cc::P,
+            Cc::Np,
+            Cc::L,
+            Cc::Ge,
+            Cc::Le,
+            Cc::G,
         ];
         ALL[self as usize ^ 1]
     }
@@ -106,16 +120,32 @@ const _: () = assert!(size_of::<Mem>() == 8);
 
 impl Mem {
     pub(crate) fn base(base: PReg, disp: i32) -> Mem {
-        Mem { disp, base: Base::Reg(base), index: None }
+        Mem {
+            disp,
+            base: Base::Reg(base),
+            index: None,
+        }
     }
     pub(crate) fn base_index(base: PReg, index: PReg, shift: u8, disp: i32) -> Mem {
-        Mem { disp, base: Base::Reg(base), index: Some(PRegIndex::new(index, shift)) }
+        Mem {
+            disp,
+            base: Base::Reg(base),
+            index: Some(PRegIndex::new(index, shift)),
+        }
     }
     pub(crate) fn spill(slot: u32) -> Mem {
-        Mem { disp: slot as i32, base: Base::Spill, index: None }
+        Mem {
+            disp: slot as i32,
+            base: Base::Spill,
+            index: None,
+        }
     }
     pub(crate) fn constant(number: u32) -> Mem {
-        Mem { disp: number as i32, base: Base::Const, index: None }
+        Mem {
+            disp: number as i32,
+            base: Base::Const,
+            index: None,
+        }
     }
 }
 
@@ -202,121 +232,371 @@ pub(crate) enum RoundMode {
 pub(crate) enum Inst {
     // Moves.
     /// `mov dst, src`: 32 bits (zero-extending) or 64.
-    MovRR { size: Size, dst: PReg, src: PReg },
+    MovRR {
+        size: Size,
+        dst: PReg,
+        src: PReg,
+    },
     /// `dst = imm`, by the shortest of `mov r32, imm32`, `mov r64, simm32`, `movabs`. Keeps flags.
-    MovRI { dst: PReg, imm: u64 },
+    MovRI {
+        dst: PReg,
+        imm: u64,
+    },
     /// `xor dst, dst`: zero, but flags are written.
-    ZeroR { dst: PReg },
+    ZeroR {
+        dst: PReg,
+    },
     /// Zero-extend `from` to 64 bits (`movzx`, or `mov` for 32).
-    MovzxRR { from: Size, dst: PReg, src: PReg },
+    MovzxRR {
+        from: Size,
+        dst: PReg,
+        src: PReg,
+    },
     /// Load `from` bytes, zero-extended to 64 bits. The ordinary load of 32 and 64 bits.
-    LoadZx { from: Size, dst: PReg, mem: Mem },
+    LoadZx {
+        from: Size,
+        dst: PReg,
+        mem: Mem,
+    },
     /// Sign-extend `from` to `to` (32 or 64 bits).
-    MovsxRR { from: Size, to: Size, dst: PReg, src: PReg },
+    MovsxRR {
+        from: Size,
+        to: Size,
+        dst: PReg,
+        src: PReg,
+    },
     /// Load and sign-extend `from` to `to`.
-    LoadSx { from: Size, to: Size, dst: PReg, mem: Mem },
+    LoadSx {
+        from: Size,
+        to: Size,
+        dst: PReg,
+        mem: Mem,
+    },
     /// Store the low bytes of a register.
-    StoreMR { size: Size, mem: Mem, src: PReg },
+    StoreMR {
+        size: Size,
+        mem: Mem,
+        src: PReg,
+    },
     /// Store an immediate, sign-extended to the size.
-    StoreMI { size: Size, mem: Mem, imm: i32 },
+    StoreMI {
+        size: Size,
+        mem: Mem,
+        imm: i32,
+    },
     /// `lea`: 32 bits (zero-extending) or 64.
-    Lea { size: Size, dst: PReg, mem: Mem },
+    Lea {
+        size: Size,
+        dst: PReg,
+        mem: Mem,
+    },
     /// `xchg a, b`, 64 bits.
-    Xchg { a: PReg, b: PReg },
-    Push { src: PReg },
-    Pop { dst: PReg },
+    Xchg {
+        a: PReg,
+        b: PReg,
+    },
+    Push {
+        src: PReg,
+    },
+    Pop {
+        dst: PReg,
+    },
     /// `push [mem]`, 64 bits.
-    PushM { mem: Mem },
+    PushM {
+        mem: Mem,
+    },
     /// `pop [mem]`, 64 bits. Addresses relative to `rsp` count after the pop.
-    PopM { mem: Mem },
+    PopM {
+        mem: Mem,
+    },
 
     // Integer arithmetic. `Cmp` and `Test` only write flags.
-    AluRR { op: Alu, size: Size, dst: PReg, src: PReg },
+    AluRR {
+        op: Alu,
+        size: Size,
+        dst: PReg,
+        src: PReg,
+    },
     /// The immediate is sign-extended; 8-bit form where it fits. `Test`: `test r, imm`.
-    AluRI { op: Alu, size: Size, dst: PReg, imm: i32 },
-    AluRM { op: Alu, size: Size, dst: PReg, mem: Mem },
-    AluMR { op: Alu, size: Size, mem: Mem, src: PReg },
-    AluMI { op: Alu, size: Size, mem: Mem, imm: i32 },
-    UnaryR { op: Unary, size: Size, dst: PReg },
+    AluRI {
+        op: Alu,
+        size: Size,
+        dst: PReg,
+        imm: i32,
+    },
+    AluRM {
+        op: Alu,
+        size: Size,
+        dst: PReg,
+        mem: Mem,
+    },
+    AluMR {
+        op: Alu,
+        size: Size,
+        mem: Mem,
+        src: PReg,
+    },
+    AluMI {
+        op: Alu,
+        size: Size,
+        mem: Mem,
+        imm: i32,
+    },
+    UnaryR {
+        op: Unary,
+        size: Size,
+        dst: PReg,
+    },
     /// `dst *= src`, 16 to 64 bits.
-    ImulRR { size: Size, dst: PReg, src: PReg },
-    ImulRM { size: Size, dst: PReg, mem: Mem },
+    ImulRR {
+        size: Size,
+        dst: PReg,
+        src: PReg,
+    },
+    ImulRM {
+        size: Size,
+        dst: PReg,
+        mem: Mem,
+    },
     /// `dst = src * imm`
-    ImulRRI { size: Size, dst: PReg, src: PReg, imm: i32 },
+    ImulRRI {
+        size: Size,
+        dst: PReg,
+        src: PReg,
+        imm: i32,
+    },
     /// `rdx:rax = rax * src` (8 bits: `ax = al * src`).
-    MulWide { signed: bool, size: Size, src: PReg },
+    MulWide {
+        signed: bool,
+        size: Size,
+        src: PReg,
+    },
     /// `rax, rdx = rdx:rax / src` (8 bits: `al, ah = ax / src`).
-    Div { signed: bool, size: Size, src: PReg },
+    Div {
+        signed: bool,
+        size: Size,
+        src: PReg,
+    },
     /// `cdq`/`cqo`: `rdx` = sign of `rax`; 8 bits: `cbw`, 16 bits: `cwd`.
-    SignRax { size: Size },
+    SignRax {
+        size: Size,
+    },
     /// By an immediate, already reduced modulo the width.
-    ShiftRI { op: Shift, size: Size, dst: PReg, imm: u8 },
+    ShiftRI {
+        op: Shift,
+        size: Size,
+        dst: PReg,
+        imm: u8,
+    },
     /// By `cl`.
-    ShiftRC { op: Shift, size: Size, dst: PReg },
+    ShiftRC {
+        op: Shift,
+        size: Size,
+        dst: PReg,
+    },
     /// BMI2 `shlx`/`shrx`/`sarx`, 32 and 64 bits; keeps flags.
-    ShiftX { op: Shift, size: Size, dst: PReg, src: PReg, amount: PReg },
+    ShiftX {
+        op: Shift,
+        size: Size,
+        dst: PReg,
+        src: PReg,
+        amount: PReg,
+    },
     /// BMI2 `rorx`, 32 and 64 bits; keeps flags.
-    Rorx { size: Size, dst: PReg, src: PReg, imm: u8 },
-    BitCountRR { op: BitCount, size: Size, dst: PReg, src: PReg },
+    Rorx {
+        size: Size,
+        dst: PReg,
+        src: PReg,
+        imm: u8,
+    },
+    BitCountRR {
+        op: BitCount,
+        size: Size,
+        dst: PReg,
+        src: PReg,
+    },
     /// `setcc` of the low byte; the rest of the register is kept.
-    Setcc { cc: Cc, dst: PReg },
+    Setcc {
+        cc: Cc,
+        dst: PReg,
+    },
     /// `cmovcc`, 16 to 64 bits.
-    CmovRR { cc: Cc, size: Size, dst: PReg, src: PReg },
-    CmovRM { cc: Cc, size: Size, dst: PReg, mem: Mem },
+    CmovRR {
+        cc: Cc,
+        size: Size,
+        dst: PReg,
+        src: PReg,
+    },
+    CmovRM {
+        cc: Cc,
+        size: Size,
+        dst: PReg,
+        mem: Mem,
+    },
 
     // Floating point (SSE2, SSE4.1 for rounding).
     /// `movaps`
-    FMovRR { dst: PReg, src: PReg },
-    FLoad { size: FSize, dst: PReg, mem: Mem },
-    FStore { size: FSize, mem: Mem, src: PReg },
-    FAluRR { op: FAlu, size: FSize, dst: PReg, src: PReg },
-    FAluRM { op: FAlu, size: FSize, dst: PReg, mem: Mem },
+    FMovRR {
+        dst: PReg,
+        src: PReg,
+    },
+    FLoad {
+        size: FSize,
+        dst: PReg,
+        mem: Mem,
+    },
+    FStore {
+        size: FSize,
+        mem: Mem,
+        src: PReg,
+    },
+    FAluRR {
+        op: FAlu,
+        size: FSize,
+        dst: PReg,
+        src: PReg,
+    },
+    FAluRM {
+        op: FAlu,
+        size: FSize,
+        dst: PReg,
+        mem: Mem,
+    },
     /// AVX `dst = a op b`.
-    FAluRRR { op: FAlu, size: FSize, dst: PReg, a: PReg, b: PReg },
+    FAluRRR {
+        op: FAlu,
+        size: FSize,
+        dst: PReg,
+        a: PReg,
+        b: PReg,
+    },
     /// AVX `dst = a op [mem]`.
-    FAluRRM { op: FAlu, size: FSize, dst: PReg, a: PReg, mem: Mem },
-    FLogicRR { op: FLogic, dst: PReg, src: PReg },
+    FAluRRM {
+        op: FAlu,
+        size: FSize,
+        dst: PReg,
+        a: PReg,
+        mem: Mem,
+    },
+    FLogicRR {
+        op: FLogic,
+        dst: PReg,
+        src: PReg,
+    },
     /// The 16 bytes at `mem` are aligned.
-    FLogicRM { op: FLogic, dst: PReg, mem: Mem },
+    FLogicRM {
+        op: FLogic,
+        dst: PReg,
+        mem: Mem,
+    },
     /// `xorps dst, dst`
-    FZero { dst: PReg },
-    UcomisRR { size: FSize, a: PReg, b: PReg },
-    UcomisRM { size: FSize, a: PReg, mem: Mem },
-    Round { size: FSize, mode: RoundMode, dst: PReg, src: PReg },
+    FZero {
+        dst: PReg,
+    },
+    UcomisRR {
+        size: FSize,
+        a: PReg,
+        b: PReg,
+    },
+    UcomisRM {
+        size: FSize,
+        a: PReg,
+        mem: Mem,
+    },
+    Round {
+        size: FSize,
+        mode: RoundMode,
+        dst: PReg,
+        src: PReg,
+    },
     /// `cvtsi2ss`/`cvtsi2sd`; the rest of `dst` is kept.
-    CvtIntToF { from: Size, to: FSize, dst: PReg, src: PReg },
+    CvtIntToF {
+        from: Size,
+        to: FSize,
+        dst: PReg,
+        src: PReg,
+    },
     /// `cvttss2si`/`cvttsd2si`
-    CvtFToInt { from: FSize, to: Size, dst: PReg, src: PReg },
+    CvtFToInt {
+        from: FSize,
+        to: Size,
+        dst: PReg,
+        src: PReg,
+    },
     /// `cvtss2sd` or `cvtsd2ss`, named by the source's size.
-    CvtFToF { from: FSize, dst: PReg, src: PReg },
+    CvtFToF {
+        from: FSize,
+        dst: PReg,
+        src: PReg,
+    },
     /// `movd`/`movq xmm, r`
-    MovIntToF { size: Size, dst: PReg, src: PReg },
+    MovIntToF {
+        size: Size,
+        dst: PReg,
+        src: PReg,
+    },
     /// `movd`/`movq r, xmm`
-    MovFToInt { size: Size, dst: PReg, src: PReg },
+    MovFToInt {
+        size: Size,
+        dst: PReg,
+        src: PReg,
+    },
 
     // Control.
     /// Binds a label that is not a block's own.
-    Bind { label: Label },
-    Jcc { cc: Cc, target: Label },
-    Jmp { target: Label },
+    Bind {
+        label: Label,
+    },
+    Jcc {
+        cc: Cc,
+        target: Label,
+    },
+    Jmp {
+        target: Label,
+    },
     /// `lea tmp, [table]; movsxd index, [tmp + index*4]; add tmp, index; jmp tmp`. The index is a
     /// zero-extended 32-bit number in range; both registers are overwritten.
-    JmpTable { index: PReg, tmp: PReg, table: u32 },
+    JmpTable {
+        index: PReg,
+        tmp: PReg,
+        table: u32,
+    },
     /// Near call of external function number `func`, with a relocation.
-    Call { func: u32, srcloc: SourceLoc },
-    CallR { target: PReg, srcloc: SourceLoc },
+    Call {
+        func: u32,
+        srcloc: SourceLoc,
+    },
+    CallR {
+        target: PReg,
+        srcloc: SourceLoc,
+    },
     /// A patch site, in its off form; `site` is its number in this function.
-    PatchSite { site: u32 },
+    PatchSite {
+        site: u32,
+    },
     /// Load the address of external function number `func` (`movabs`, with a relocation).
-    FuncAddr { dst: PReg, func: u32 },
+    FuncAddr {
+        dst: PReg,
+        func: u32,
+    },
     /// Epilogue and `ret`.
     Ret,
     /// `ud2`
-    Ud2 { code: TrapCode, srcloc: SourceLoc },
+    Ud2 {
+        code: TrapCode,
+        srcloc: SourceLoc,
+    },
     /// Jump to an `ud2` out of line if the condition holds.
-    TrapIf { cc: Cc, code: TrapCode, srcloc: SourceLoc },
+    TrapIf {
+        cc: Cc,
+        code: TrapCode,
+        srcloc: SourceLoc,
+    },
     /// The next instruction may trap.
-    MayTrap { code: TrapCode, srcloc: SourceLoc },
+    MayTrap {
+        code: TrapCode,
+        srcloc: SourceLoc,
+    },
     /// `int3`
     Int3,
 }
