@@ -6,6 +6,8 @@ use crate::{
 };
 use core::fmt;
 
+mod pending;
+
 /// A position in the source of the function, e.g. a Wasm code offset.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct SourceLoc(u32);

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod builder;
 mod condcodes;
 mod entity;
 mod function;
@@ -12,6 +13,7 @@ mod signature;
 mod trapcode;
 mod types;
 
+pub use builder::{BuilderContext, FunctionBuilder, Variable};
 pub use condcodes::{FloatCC, IntCC};
 pub use entity::{
     Block, BlockCall, EntityRef, FuncRef, Inst, JumpTable, PackedOption, SigRef, SiteAttr,

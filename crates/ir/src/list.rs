@@ -44,6 +44,15 @@ impl ListPool {
         ValueList(start as u32)
     }
 
+    /// A new list holding `first`, then `rest`.
+    pub fn list_with_first(&mut self, first: Value, rest: &[Value]) -> ValueList {
+        let start = self.data.len();
+        self.data.extend([rest.len() as u32 + 1, first.as_u32()]);
+        self.data.extend(rest.iter().map(|v| v.as_u32()));
+        self.data.resize(start + room(rest.len() + 1), 0);
+        ValueList(start as u32)
+    }
+
     /// Number of values in a list.
     #[inline]
     pub fn len(&self, list: ValueList) -> usize {
@@ -80,6 +89,17 @@ impl ListPool {
     pub fn set(&mut self, list: ValueList, i: usize, value: Value) {
         assert!(i < self.len(list), "list index out of range");
         self.data[list.0 as usize + 1 + i] = value.as_u32();
+    }
+
+    /// Calls `f` with every value of a list, to be changed in place.
+    pub(crate) fn for_each_mut(&mut self, list: ValueList, mut f: impl FnMut(&mut Value)) {
+        let start = list.0 as usize + 1;
+        let len = self.len(list);
+        for n in &mut self.data[start..start + len] {
+            let mut v = Value::from_u32(*n);
+            f(&mut v);
+            *n = v.as_u32();
+        }
     }
 
     /// Remove value number `i` of a list, keeping the order of the others.

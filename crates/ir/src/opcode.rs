@@ -94,173 +94,173 @@ const STORE: u8 = 16;
 const TRAP: u8 = 32;
 
 /// Calls `$m!` with one row for every opcode:
-/// `Variant "name" Format Operands ResultType (effects);`.
+/// `Variant builder_method "name" Format Operands ResultType (effects);`.
 macro_rules! for_each_opcode {
     ($m:ident) => {
         $m! {
             /// Go to a block.
-            Jump "jump" Jump ByFormat None (TERMINATOR | BRANCH);
+            Jump jump "jump" Jump ByFormat None (TERMINATOR | BRANCH);
             /// Go to the first block if the condition is not zero, else to the second.
-            Brif "brif" Brif ByFormat None (TERMINATOR | BRANCH);
+            Brif brif "brif" Brif ByFormat None (TERMINATOR | BRANCH);
             /// Go to the block that an index selects from a table, or to the default.
-            BrTable "br_table" BranchTable ByFormat None (TERMINATOR | BRANCH);
+            BrTable br_table "br_table" BranchTable ByFormat None (TERMINATOR | BRANCH);
             /// End execution with a trap.
-            Trap "trap" Trap ByFormat None (TERMINATOR | TRAP);
+            Trap trap "trap" Trap ByFormat None (TERMINATOR | TRAP);
             /// Trap if the operand is zero.
-            Trapz "trapz" CondTrap Int None (TRAP);
+            Trapz trapz "trapz" CondTrap Int None (TRAP);
             /// Trap if the operand is not zero.
-            Trapnz "trapnz" CondTrap Int None (TRAP);
+            Trapnz trapnz "trapnz" CondTrap Int None (TRAP);
             /// Return from the function.
-            Return "return" MultiAry ByFormat None (TERMINATOR);
+            Return return_ "return" MultiAry ByFormat None (TERMINATOR);
             /// Call a known function.
-            Call "call" Call ByFormat Signature (CALL);
+            Call call "call" Call ByFormat Signature (CALL);
             /// Call the function at an address.
-            CallIndirect "call_indirect" CallIndirect ByFormat Signature (CALL);
+            CallIndirect call_indirect "call_indirect" CallIndirect ByFormat Signature (CALL);
 
             /// Load a value from memory.
-            Load "load" Load Address Written (LOAD);
+            Load load "load" Load Address Written (LOAD);
             /// Load 8 bits, zero-extended.
-            Uload8 "uload8" Load Address WrittenInt (LOAD);
+            Uload8 uload8 "uload8" Load Address WrittenInt (LOAD);
             /// Load 8 bits, sign-extended.
-            Sload8 "sload8" Load Address WrittenInt (LOAD);
+            Sload8 sload8 "sload8" Load Address WrittenInt (LOAD);
             /// Load 16 bits, zero-extended.
-            Uload16 "uload16" Load Address WrittenInt (LOAD);
+            Uload16 uload16 "uload16" Load Address WrittenInt (LOAD);
             /// Load 16 bits, sign-extended.
-            Sload16 "sload16" Load Address WrittenInt (LOAD);
+            Sload16 sload16 "sload16" Load Address WrittenInt (LOAD);
             /// Load 32 bits, zero-extended.
-            Uload32 "uload32" Load Address WrittenInt (LOAD);
+            Uload32 uload32 "uload32" Load Address WrittenInt (LOAD);
             /// Load 32 bits, sign-extended.
-            Sload32 "sload32" Load Address WrittenInt (LOAD);
+            Sload32 sload32 "sload32" Load Address WrittenInt (LOAD);
             /// Store a value to memory.
-            Store "store" Store StoreAny None (STORE);
+            Store store "store" Store StoreAny None (STORE);
             /// Store the low 8 bits of an integer.
-            Istore8 "istore8" Store StoreInt None (STORE);
+            Istore8 istore8 "istore8" Store StoreInt None (STORE);
             /// Store the low 16 bits of an integer.
-            Istore16 "istore16" Store StoreInt None (STORE);
+            Istore16 istore16 "istore16" Store StoreInt None (STORE);
             /// Store the low 32 bits of an integer.
-            Istore32 "istore32" Store StoreInt None (STORE);
+            Istore32 istore32 "istore32" Store StoreInt None (STORE);
             /// The address of a byte in a stack slot.
-            StackAddr "stack_addr" StackAddr ByFormat WrittenInt (0);
+            StackAddr stack_addr "stack_addr" StackAddr ByFormat WrittenInt (0);
 
             /// An integer constant.
-            Iconst "iconst" UnaryImm ByFormat WrittenInt (0);
+            Iconst iconst "iconst" UnaryImm ByFormat WrittenInt (0);
             /// An `f32` constant.
-            F32const "f32const" UnaryIeee32 ByFormat F32 (0);
+            F32const f32const "f32const" UnaryIeee32 ByFormat F32 (0);
             /// An `f64` constant.
-            F64const "f64const" UnaryIeee64 ByFormat F64 (0);
+            F64const f64const "f64const" UnaryIeee64 ByFormat F64 (0);
 
             /// Compare two integers.
-            Icmp "icmp" IntCompare Int Bool (0);
+            Icmp icmp "icmp" IntCompare Int Bool (0);
             /// Wrapping addition.
-            Iadd "iadd" Binary Int SameAsFirst (0);
+            Iadd iadd "iadd" Binary Int SameAsFirst (0);
             /// Wrapping subtraction.
-            Isub "isub" Binary Int SameAsFirst (0);
+            Isub isub "isub" Binary Int SameAsFirst (0);
             /// Wrapping multiplication.
-            Imul "imul" Binary Int SameAsFirst (0);
+            Imul imul "imul" Binary Int SameAsFirst (0);
             /// High half of the unsigned product.
-            Umulhi "umulhi" Binary Int SameAsFirst (0);
+            Umulhi umulhi "umulhi" Binary Int SameAsFirst (0);
             /// High half of the signed product.
-            Smulhi "smulhi" Binary Int SameAsFirst (0);
+            Smulhi smulhi "smulhi" Binary Int SameAsFirst (0);
             /// Unsigned quotient; traps on division by zero.
-            Udiv "udiv" Binary Int SameAsFirst (TRAP);
+            Udiv udiv "udiv" Binary Int SameAsFirst (TRAP);
             /// Signed quotient; traps on division by zero and on overflow.
-            Sdiv "sdiv" Binary Int SameAsFirst (TRAP);
+            Sdiv sdiv "sdiv" Binary Int SameAsFirst (TRAP);
             /// Unsigned remainder; traps on division by zero.
-            Urem "urem" Binary Int SameAsFirst (TRAP);
+            Urem urem "urem" Binary Int SameAsFirst (TRAP);
             /// Signed remainder with the sign of the dividend; traps on division by zero.
-            Srem "srem" Binary Int SameAsFirst (TRAP);
+            Srem srem "srem" Binary Int SameAsFirst (TRAP);
             /// Wrapping negation.
-            Ineg "ineg" Unary Int SameAsFirst (0);
+            Ineg ineg "ineg" Unary Int SameAsFirst (0);
 
             /// Bitwise and.
-            Band "band" Binary Int SameAsFirst (0);
+            Band band "band" Binary Int SameAsFirst (0);
             /// Bitwise or.
-            Bor "bor" Binary Int SameAsFirst (0);
+            Bor bor "bor" Binary Int SameAsFirst (0);
             /// Bitwise exclusive or.
-            Bxor "bxor" Binary Int SameAsFirst (0);
+            Bxor bxor "bxor" Binary Int SameAsFirst (0);
             /// Bitwise complement.
-            Bnot "bnot" Unary Int SameAsFirst (0);
+            Bnot bnot "bnot" Unary Int SameAsFirst (0);
             /// Rotate left; the amount counts modulo the width.
-            Rotl "rotl" Binary Shift SameAsFirst (0);
+            Rotl rotl "rotl" Binary Shift SameAsFirst (0);
             /// Rotate right; the amount counts modulo the width.
-            Rotr "rotr" Binary Shift SameAsFirst (0);
+            Rotr rotr "rotr" Binary Shift SameAsFirst (0);
             /// Shift left; the amount counts modulo the width.
-            Ishl "ishl" Binary Shift SameAsFirst (0);
+            Ishl ishl "ishl" Binary Shift SameAsFirst (0);
             /// Shift right, filling with zeros; the amount counts modulo the width.
-            Ushr "ushr" Binary Shift SameAsFirst (0);
+            Ushr ushr "ushr" Binary Shift SameAsFirst (0);
             /// Shift right, filling with the sign; the amount counts modulo the width.
-            Sshr "sshr" Binary Shift SameAsFirst (0);
+            Sshr sshr "sshr" Binary Shift SameAsFirst (0);
             /// Number of leading zero bits; the width for zero.
-            Clz "clz" Unary Int SameAsFirst (0);
+            Clz clz "clz" Unary Int SameAsFirst (0);
             /// Number of trailing zero bits; the width for zero.
-            Ctz "ctz" Unary Int SameAsFirst (0);
+            Ctz ctz "ctz" Unary Int SameAsFirst (0);
             /// Number of set bits.
-            Popcnt "popcnt" Unary Int SameAsFirst (0);
+            Popcnt popcnt "popcnt" Unary Int SameAsFirst (0);
 
             /// Compare two floats.
-            Fcmp "fcmp" FloatCompare Float Bool (0);
+            Fcmp fcmp "fcmp" FloatCompare Float Bool (0);
             /// Addition.
-            Fadd "fadd" Binary Float SameAsFirst (0);
+            Fadd fadd "fadd" Binary Float SameAsFirst (0);
             /// Subtraction.
-            Fsub "fsub" Binary Float SameAsFirst (0);
+            Fsub fsub "fsub" Binary Float SameAsFirst (0);
             /// Multiplication.
-            Fmul "fmul" Binary Float SameAsFirst (0);
+            Fmul fmul "fmul" Binary Float SameAsFirst (0);
             /// Division.
-            Fdiv "fdiv" Binary Float SameAsFirst (0);
+            Fdiv fdiv "fdiv" Binary Float SameAsFirst (0);
             /// The first operand with the sign of the second.
-            Fcopysign "fcopysign" Binary Float SameAsFirst (0);
+            Fcopysign fcopysign "fcopysign" Binary Float SameAsFirst (0);
             /// Minimum; NaN if either is, and -0 < +0.
-            Fmin "fmin" Binary Float SameAsFirst (0);
+            Fmin fmin "fmin" Binary Float SameAsFirst (0);
             /// Maximum; NaN if either is, and -0 < +0.
-            Fmax "fmax" Binary Float SameAsFirst (0);
+            Fmax fmax "fmax" Binary Float SameAsFirst (0);
             /// Square root.
-            Sqrt "sqrt" Unary Float SameAsFirst (0);
+            Sqrt sqrt "sqrt" Unary Float SameAsFirst (0);
             /// Flip the sign bit.
-            Fneg "fneg" Unary Float SameAsFirst (0);
+            Fneg fneg "fneg" Unary Float SameAsFirst (0);
             /// Clear the sign bit.
-            Fabs "fabs" Unary Float SameAsFirst (0);
+            Fabs fabs "fabs" Unary Float SameAsFirst (0);
             /// Round towards +∞.
-            Ceil "ceil" Unary Float SameAsFirst (0);
+            Ceil ceil "ceil" Unary Float SameAsFirst (0);
             /// Round towards -∞.
-            Floor "floor" Unary Float SameAsFirst (0);
+            Floor floor "floor" Unary Float SameAsFirst (0);
             /// Round towards zero.
-            Trunc "trunc" Unary Float SameAsFirst (0);
+            Trunc trunc "trunc" Unary Float SameAsFirst (0);
             /// Round to the nearest integer, ties to even.
-            Nearest "nearest" Unary Float SameAsFirst (0);
+            Nearest nearest "nearest" Unary Float SameAsFirst (0);
 
             /// The second operand if the first is not zero, else the third.
-            Select "select" Ternary Select SameAsSecond (0);
+            Select select "select" Ternary Select SameAsSecond (0);
 
             /// The same bits as another type.
-            Bitcast "bitcast" Unary SameWidth Written (0);
+            Bitcast bitcast "bitcast" Unary SameWidth Written (0);
             /// The low bits of an integer.
-            Ireduce "ireduce" Unary IntWider WrittenInt (0);
+            Ireduce ireduce "ireduce" Unary IntWider WrittenInt (0);
             /// Extend with zeros.
-            Uextend "uextend" Unary IntNarrower WrittenInt (0);
+            Uextend uextend "uextend" Unary IntNarrower WrittenInt (0);
             /// Extend with the sign.
-            Sextend "sextend" Unary IntNarrower WrittenInt (0);
+            Sextend sextend "sextend" Unary IntNarrower WrittenInt (0);
             /// Convert to a wider float.
-            Fpromote "fpromote" Unary FloatNarrower WrittenFloat (0);
+            Fpromote fpromote "fpromote" Unary FloatNarrower WrittenFloat (0);
             /// Convert to a narrower float, rounding to nearest.
-            Fdemote "fdemote" Unary FloatWider WrittenFloat (0);
+            Fdemote fdemote "fdemote" Unary FloatWider WrittenFloat (0);
             /// Truncate to an unsigned integer; traps on NaN and out of range.
-            FcvtToUint "fcvt_to_uint" Unary Float WrittenInt (TRAP);
+            FcvtToUint fcvt_to_uint "fcvt_to_uint" Unary Float WrittenInt (TRAP);
             /// Truncate to a signed integer; traps on NaN and out of range.
-            FcvtToSint "fcvt_to_sint" Unary Float WrittenInt (TRAP);
+            FcvtToSint fcvt_to_sint "fcvt_to_sint" Unary Float WrittenInt (TRAP);
             /// Truncate to an unsigned integer, saturating; NaN is 0.
-            FcvtToUintSat "fcvt_to_uint_sat" Unary Float WrittenInt (0);
+            FcvtToUintSat fcvt_to_uint_sat "fcvt_to_uint_sat" Unary Float WrittenInt (0);
             /// Truncate to a signed integer, saturating; NaN is 0.
-            FcvtToSintSat "fcvt_to_sint_sat" Unary Float WrittenInt (0);
+            FcvtToSintSat fcvt_to_sint_sat "fcvt_to_sint_sat" Unary Float WrittenInt (0);
             /// Convert from an unsigned integer.
-            FcvtFromUint "fcvt_from_uint" Unary Int WrittenFloat (0);
+            FcvtFromUint fcvt_from_uint "fcvt_from_uint" Unary Int WrittenFloat (0);
             /// Convert from a signed integer.
-            FcvtFromSint "fcvt_from_sint" Unary Int WrittenFloat (0);
+            FcvtFromSint fcvt_from_sint "fcvt_from_sint" Unary Int WrittenFloat (0);
         }
     };
 }
 
 macro_rules! define_opcodes {
-    ($($(#[$doc:meta])* $variant:ident $name:literal $format:ident $operands:ident $result:ident ($effects:expr);)*) => {
+    ($($(#[$doc:meta])* $variant:ident $method:ident $name:literal $format:ident $operands:ident $result:ident ($effects:expr);)*) => {
         /// The operation of an instruction.
         #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]
@@ -279,6 +279,7 @@ macro_rules! define_opcodes {
     };
 }
 for_each_opcode!(define_opcodes);
+pub(crate) use for_each_opcode;
 
 impl Opcode {
     /// The opcode's name in the text format.

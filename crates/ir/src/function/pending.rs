@@ -1,0 +1,107 @@
+//! What SSA construction needs beyond the public interface: values that exist before it is known
+//! where they come from.
+
+use super::{Function, KIND_ALIAS, KIND_PARAM, KIND_RESULT, MAX_NUM, ValueData};
+use crate::{Block, EntityRef, InstData, SourceLoc, Type, Value};
+
+impl Function {
+    /// A value that is meant to become a parameter of `block`, but is not yet.
+    ///
+    /// It must be [attached](Function::attach_param) or made an alias.
+    pub(crate) fn create_pending_param(&mut self, block: Block, ty: Type) -> Value {
+        self.push_value(ValueData::new(ty, KIND_PARAM, MAX_NUM, block.as_u32()))
+    }
+
+    /// Whether `v` is a pending parameter.
+    pub(crate) fn is_pending_param(&self, v: Value) -> bool {
+        let bits = self.values[v.index()].bits;
+        (bits >> 8) & 3 == KIND_PARAM && (bits >> 10) as usize == MAX_NUM
+    }
+
+    /// Make the pending parameter `v` the last parameter of its block.
+    pub(crate) fn attach_param(&mut self, v: Value) {
+        debug_assert!(self.is_pending_param(v));
+        let ty = self.value_type(v);
+        let block = Block::from_u32(self.values[v.index()].entity);
+        let params = &mut self.blocks[block.index()].params;
+        let num = self.lists.len(*params);
+        self.lists.push(params, v);
+        self.values[v.index()] = ValueData::new(ty, KIND_PARAM, num, block.as_u32());
+    }
+
+    /// Put instructions before all others, each defining a pending value.
+    ///
+    /// The numbers of all other instructions grow by the number of new ones.
+    pub(crate) fn prepend_insts(&mut self, new: &[(InstData, Value)]) {
+        let shift = new.len() as u32;
+        for data in &mut self.values {
+            if (data.bits >> 8) & 3 == KIND_RESULT {
+                data.entity += shift;
+            }
+        }
+        for (at, &(_, v)) in new.iter().enumerate() {
+            let ty = self.value_type(v);
+            self.values[v.index()] = ValueData::new(ty, KIND_RESULT, 0, at as u32);
+        }
+        self.insts.splice(0..0, new.iter().map(|n| n.0));
+        self.results
+            .splice(0..0, new.iter().map(|n| (n.1.as_u32(), 1)));
+        self.srclocs
+            .splice(0..0, new.iter().map(|_| SourceLoc::NONE));
+        for (at, &block) in self.layout.iter().enumerate() {
+            let data = &mut self.blocks[block.index()];
+            data.first += if at == 0 { 0 } else { shift };
+            data.end += shift;
+        }
+    }
+
+    /// Make every alias point at the value it finally stands for, then replace every operand
+    /// that is an alias.
+    pub(crate) fn resolve_all_aliases(&mut self) {
+        for v in 0..self.values.len() {
+            let root = self.resolve(Value::new(v));
+            let mut at = v;
+            while at != root.index() {
+                let data = &mut self.values[at];
+                debug_assert_eq!((data.bits >> 8) & 3, KIND_ALIAS);
+                at = std::mem::replace(&mut data.entity, root.as_u32()) as usize;
+            }
+        }
+        let values = &self.values;
+        let resolve = |v: &mut Value| {
+            let data = values[v.index()];
+            if (data.bits >> 8) & 3 == KIND_ALIAS {
+                *v = Value::from_u32(data.entity);
+            }
+        };
+        for inst in &mut self.insts {
+            match inst {
+                InstData::UnaryImm { .. }
+                | InstData::UnaryIeee32 { .. }
+                | InstData::UnaryIeee64 { .. }
+                | InstData::StackAddr { .. }
+                | InstData::Jump { .. }
+                | InstData::Trap { .. } => {}
+                InstData::Unary { arg, .. }
+                | InstData::Load { arg, .. }
+                | InstData::CondTrap { arg, .. }
+                | InstData::Brif { arg, .. }
+                | InstData::BranchTable { arg, .. } => resolve(arg),
+                InstData::Binary { args, .. }
+                | InstData::IntCompare { args, .. }
+                | InstData::FloatCompare { args, .. }
+                | InstData::Store { args, .. } => args.iter_mut().for_each(resolve),
+                InstData::Ternary { args, .. } => args.iter_mut().for_each(resolve),
+                InstData::Call { args, .. }
+                | InstData::CallIndirect { args, .. }
+                | InstData::MultiAry { args, .. } => self.lists.for_each_mut(*args, resolve),
+            }
+        }
+        for edge in &self.block_calls {
+            self.lists.for_each_mut(edge.args, resolve);
+        }
+        for attr in &self.site_attrs {
+            self.lists.for_each_mut(attr.observe, resolve);
+        }
+    }
+}
