@@ -1,1 +1,13 @@
 //! A WebAssembly runtime that is observable while it runs.
+
+mod builtins;
+mod error;
+mod module_info;
+mod sites;
+mod trap_codes;
+mod types;
+mod vm_offsets;
+
+pub use error::{Error, Result};
+pub use sites::{SiteKind, Sites};
+pub use types::{ExternType, FuncType, GlobalType, MemoryType, RefType, TableType, ValType};
