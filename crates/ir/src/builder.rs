@@ -1,6 +1,7 @@
 //! Building a function, instruction by instruction, from code that has mutable variables.
 
 mod insts;
+mod simplify;
 mod ssa;
 mod table;
 
@@ -8,6 +9,7 @@ use crate::{
     Block, BlockCall, EntityRef, FuncRef, Function, Inst, InstData, JumpTableData, Opcode,
     PackedOption, SigRef, SourceLoc, Type, Value,
 };
+use simplify::{Simplified, simplify};
 use ssa::Ssa;
 
 /// A variable of the front end: something that can be assigned more than once.
@@ -77,6 +79,7 @@ pub struct FunctionBuilder<'a> {
     ctx: &'a mut BuilderContext,
     block: PackedOption<Block>,
     srcloc: SourceLoc,
+    simplify: bool,
 }
 
 impl<'a> FunctionBuilder<'a> {
@@ -91,6 +94,7 @@ impl<'a> FunctionBuilder<'a> {
             ctx,
             block: PackedOption::NONE,
             srcloc: SourceLoc::NONE,
+            simplify: false,
         }
     }
 
@@ -261,6 +265,15 @@ impl<'a> FunctionBuilder<'a> {
         self.srcloc = loc;
     }
 
+    /// Whether to simplify instructions as they are built: operations on constants, operations
+    /// that change nothing, conversions and comparisons of each other. Off at first, so that what
+    /// is built is what was asked for.
+    ///
+    /// The value a method returns may then be one that existed before.
+    pub fn set_simplify(&mut self, on: bool) {
+        self.simplify = on;
+    }
+
     /// The results of an instruction.
     pub fn inst_results(
         &self,
@@ -281,6 +294,44 @@ impl<'a> FunctionBuilder<'a> {
     fn push(&mut self, data: InstData, ty: Type) -> Inst {
         self.open_block();
         self.func.push_inst_with_results(data, ty, self.srcloc)
+    }
+
+    /// Append an instruction that has one result, or what is simpler.
+    #[inline]
+    fn push_value(&mut self, data: InstData, ty: Type) -> Value {
+        let data = match self.simplify {
+            true => match self.simpler(data, ty) {
+                Ok(data) => data,
+                Err(value) => return value,
+            },
+            false => data,
+        };
+        let inst = self.push(data, ty);
+        self.func.first_result(inst)
+    }
+
+    /// What is simpler than `data`: another instruction, or a value.
+    fn simpler(&mut self, mut data: InstData, ty: Type) -> Result<InstData, Value> {
+        while let Some(simpler) = simplify(self.func, &data, ty) {
+            match simpler {
+                Simplified::Value(v) => return Err(v),
+                Simplified::Inst(inst) => data = inst,
+                Simplified::Const(imm) => {
+                    let ty = self.func.result_type(&data).unwrap_or(ty);
+                    return Err(self.iconst(ty, imm));
+                }
+            }
+        }
+        Ok(data)
+    }
+
+    /// The condition that takes the place of `cond` in a branch or conditional trap.
+    #[inline]
+    fn condition(&self, cond: Value) -> Value {
+        match self.simplify {
+            true => simplify::condition(self.func, cond),
+            false => cond,
+        }
     }
 
     fn terminate(&mut self, data: InstData) -> Inst {
@@ -317,7 +368,7 @@ impl<'a> FunctionBuilder<'a> {
         else_args: &[Value],
     ) -> Inst {
         let opcode = Opcode::Brif;
-        let arg = cond;
+        let arg = self.condition(cond);
         let dests = [self.edge(then, then_args), self.edge(otherwise, else_args)];
         self.terminate(InstData::Brif { opcode, arg, dests })
     }

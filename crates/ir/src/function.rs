@@ -487,6 +487,12 @@ impl Function {
         inst
     }
 
+    /// The type that the result of an instruction has because of its operands; none if the type
+    /// is written, or there is no result or a signature's.
+    pub(crate) fn result_type(&self, data: &InstData) -> Option<Type> {
+        self.fixed_result_type(data, data.opcode().result_type())
+    }
+
     /// The result type that follows from the operands; none if it is written.
     fn fixed_result_type(&self, data: &InstData, rule: ResultType) -> Option<Type> {
         match rule {

@@ -2,7 +2,7 @@
 //!
 //! Branches, calls and returns, whose operands are lists, are written by hand beside this file.
 
-use super::FunctionBuilder;
+use super::{FunctionBuilder, simplify::signed};
 use crate::opcode::for_each_opcode;
 use crate::{FloatCC, Inst, InstData, IntCC, MemFlags, Opcode, StackSlot, TrapCode, Type, Value};
 
@@ -11,8 +11,7 @@ macro_rules! method {
         method!(@doc $doc
             "`imm` is truncated to the width of `ty`."
             pub fn $name(&mut self, ty: Type, imm: i64) -> Value {
-                let unused = 64 - ty.bits().clamp(1, 64);
-                let imm = imm << unused >> unused;
+                let imm = signed(ty, imm);
                 self.push_value(InstData::UnaryImm { opcode: Opcode::$op, imm }, ty)
             }
         );
@@ -112,7 +111,8 @@ macro_rules! method {
     ($doc:tt $op:ident $name:ident CondTrap $result:ident) => {
         method!(@doc $doc "`code` says why."
             pub fn $name(&mut self, x: Value, code: TrapCode) -> Inst {
-                let data = InstData::CondTrap { opcode: Opcode::$op, arg: x, code };
+                let arg = self.condition(x);
+                let data = InstData::CondTrap { opcode: Opcode::$op, arg, code };
                 self.push(data, Type::INVALID)
             }
         );
@@ -136,13 +136,6 @@ macro_rules! methods {
     ($($(#[doc = $doc:literal])* $op:ident $method:ident $name:literal $format:ident $operands:ident $result:ident ($effects:expr);)*) => {
         impl FunctionBuilder<'_> {
             $(method!([$($doc)*] $op $method $format $result);)*
-
-            /// Append an instruction that has one result.
-            #[inline]
-            fn push_value(&mut self, data: InstData, ty: Type) -> Value {
-                let inst = self.push(data, ty);
-                self.func.first_result(inst)
-            }
         }
     };
 }

@@ -1,0 +1,6 @@
+//! Tests of the public interface.
+
+mod builder;
+mod common;
+mod simplify;
+mod variables;
