@@ -6,6 +6,7 @@ use crate::{
 };
 use core::fmt;
 
+mod checked;
 mod pending;
 
 /// A position in the source of the function, e.g. a Wasm code offset.

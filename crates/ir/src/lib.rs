@@ -3,18 +3,21 @@
 
 mod builder;
 mod condcodes;
+mod dominators;
 mod entity;
 mod function;
 mod inst;
 mod list;
 mod memflags;
 mod opcode;
+mod print;
 mod signature;
 mod trapcode;
 mod types;
 
 pub use builder::{BuilderContext, FunctionBuilder, Variable};
 pub use condcodes::{FloatCC, IntCC};
+pub use dominators::Dominators;
 pub use entity::{
     Block, BlockCall, EntityRef, FuncRef, Inst, JumpTable, PackedOption, SigRef, SiteAttr,
     StackSlot, Value,

@@ -91,6 +91,17 @@ impl ListPool {
         self.data[list.0 as usize + 1 + i] = value.as_u32();
     }
 
+    /// The values of a list, if it is one of this pool at all.
+    pub fn get_list(
+        &self,
+        list: ValueList,
+    ) -> Option<impl DoubleEndedIterator<Item = Value> + ExactSizeIterator + Clone + '_> {
+        let start = list.0 as usize + 1;
+        let len = *self.data.get(list.0 as usize)? as usize;
+        let values = self.data.get(start..start.checked_add(len)?)?;
+        Some(values.iter().map(|&n| Value::from_u32(n)))
+    }
+
     /// Calls `f` with every value of a list, to be changed in place.
     pub(crate) fn for_each_mut(&mut self, list: ValueList, mut f: impl FnMut(&mut Value)) {
         let start = list.0 as usize + 1;

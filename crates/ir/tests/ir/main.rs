@@ -2,5 +2,8 @@
 
 mod builder;
 mod common;
+mod dominators;
+mod print;
+mod samples;
 mod simplify;
 mod variables;
