@@ -1,0 +1,81 @@
+//! Looking at what a module is translated to.
+
+use crate::error::Result;
+use crate::parse::{FunctionBodyData, Parsed, parse};
+use crate::sites::Sites;
+use crate::translate::FunctionTranslator;
+use crate::types::FuncType;
+use nopal_ir::{CallConv, ExternalName, Function, Signature};
+use std::ops::Range;
+use wasmparser::FuncToValidate;
+
+/// A module whose functions can be translated to IR one by one, without compiling any.
+///
+/// ```
+/// let wasm = wat::parse_str("(module (func (export \"f\") (result i32) i32.const 7))")?;
+/// let inspector = nopal_wasm::Inspector::new(&wasm)?;
+/// let func = inspector.ir(0, nopal_wasm::Sites::NONE)?.expect("function 0 is defined");
+/// assert_eq!(func.signature.returns.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Inspector<'a> {
+    parsed: Parsed<'a>,
+}
+
+impl<'a> Inspector<'a> {
+    /// Parse a module in the binary format. Function bodies are not looked at.
+    ///
+    /// Fails if the rest of the module is malformed, invalid, or uses what is not supported.
+    pub fn new(wasm: &'a [u8]) -> Result<Self> {
+        let parsed = parse(wasm)?;
+        Ok(Inspector { parsed })
+    }
+
+    /// The indices of the functions the module defines: those after its imported functions.
+    pub fn defined_functions(&self) -> Range<u32> {
+        let info = &self.parsed.info;
+        info.counts.imported_funcs..info.funcs.len() as u32
+    }
+
+    /// The name of a function in the module's name section.
+    pub fn function_name(&self, index: u32) -> Option<&str> {
+        self.parsed.info.func_name(index)
+    }
+
+    /// The type of a function; none if there is no such function.
+    pub fn function_type(&self, index: u32) -> Option<&FuncType> {
+        let info = &self.parsed.info;
+        let ty = *info.funcs.get(index as usize)?;
+        Some(&info.types[ty as usize])
+    }
+
+    /// The IR of function `index` (imports counted) with the given patch sites; none if the module
+    /// does not define such a function.
+    ///
+    /// Fails if the function is invalid or uses what is not supported.
+    pub fn ir(&self, index: u32, sites: Sites) -> Result<Option<Function>> {
+        let first = self.defined_functions().start;
+        let body = index
+            .checked_sub(first)
+            .and_then(|defined| self.parsed.bodies.get(defined as usize));
+        let Some(data) = body else {
+            return Ok(None);
+        };
+        let name = ExternalName::User {
+            namespace: 0,
+            index,
+        };
+        let mut func = Function::new(name, Signature::new(CallConv::Fast));
+        let data = FunctionBodyData {
+            index,
+            body: data.body.clone(),
+            validate: FuncToValidate {
+                resources: data.validate.resources.clone(),
+                ..data.validate
+            },
+        };
+        FunctionTranslator::default().translate(&self.parsed.info, data, sites, &mut func)?;
+        Ok(Some(func))
+    }
+}
