@@ -1,7 +1,7 @@
 //! Instruction records.
 
 use crate::{
-    BlockCall, FloatCC, FuncRef, IntCC, JumpTable, MemFlags, Opcode, PackedOption, SigRef,
+    BlockCall, FloatCC, Format, FuncRef, IntCC, JumpTable, MemFlags, Opcode, PackedOption, SigRef,
     SiteAttr, StackSlot, TrapCode, Value, ValueList,
 };
 
@@ -118,6 +118,31 @@ impl InstData {
             | InstData::Call { opcode, .. }
             | InstData::CallIndirect { opcode, .. }
             | InstData::MultiAry { opcode, .. } => opcode,
+        }
+    }
+
+    /// The shape of the operands; that of the opcode's table row if it is a well-formed instruction.
+    pub fn format(&self) -> Format {
+        match self {
+            InstData::UnaryImm { .. } => Format::UnaryImm,
+            InstData::UnaryIeee32 { .. } => Format::UnaryIeee32,
+            InstData::UnaryIeee64 { .. } => Format::UnaryIeee64,
+            InstData::Unary { .. } => Format::Unary,
+            InstData::Binary { .. } => Format::Binary,
+            InstData::Ternary { .. } => Format::Ternary,
+            InstData::IntCompare { .. } => Format::IntCompare,
+            InstData::FloatCompare { .. } => Format::FloatCompare,
+            InstData::Load { .. } => Format::Load,
+            InstData::Store { .. } => Format::Store,
+            InstData::StackAddr { .. } => Format::StackAddr,
+            InstData::Jump { .. } => Format::Jump,
+            InstData::Brif { .. } => Format::Brif,
+            InstData::BranchTable { .. } => Format::BranchTable,
+            InstData::Trap { .. } => Format::Trap,
+            InstData::CondTrap { .. } => Format::CondTrap,
+            InstData::Call { .. } => Format::Call,
+            InstData::CallIndirect { .. } => Format::CallIndirect,
+            InstData::MultiAry { .. } => Format::MultiAry,
         }
     }
 }

@@ -14,6 +14,7 @@ mod print;
 mod signature;
 mod trapcode;
 mod types;
+mod verify;
 
 pub use builder::{BuilderContext, FunctionBuilder, Variable};
 pub use condcodes::{FloatCC, IntCC};
@@ -33,3 +34,4 @@ pub use opcode::{Format, Opcode, Operands, ResultType};
 pub use signature::{AbiParam, ArgumentExtension, ArgumentPurpose, CallConv, Signature};
 pub use trapcode::TrapCode;
 pub use types::Type;
+pub use verify::{Entity, VerifierError, verify};

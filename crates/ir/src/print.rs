@@ -93,7 +93,7 @@ fn write_block_header(func: &Function, block: Block, f: &mut Formatter<'_>) -> R
     write!(f, "{block}")?;
     let data = func.block(block);
     let params = func.lists.get_list(data.params).into_iter().flatten();
-    let params = params.map(|v| (v, func.value_type(v)));
+    let params = params.map(|v| (v, func.get_value(v).map_or(Type::INVALID, |(ty, _)| ty)));
     write_list(f, "(", params, ")", |f, (v, ty)| write!(f, "{v}: {ty}"))?;
     let cold = if data.cold { " cold" } else { "" };
     writeln!(f, "{cold}:")
@@ -304,23 +304,26 @@ impl DisplayInst<'_> {
         self.write_values(f, ", observe=[", data.observe, "]")
     }
 
-    /// The operands that are constants, as a comment.
+    /// The first few operands that are constants, as a comment.
     fn write_constants(&self, f: &mut Formatter<'_>) -> Result {
-        let mut open = "  ; ";
+        let mut seen = Vec::new();
         let mut result = Ok(());
         self.func.for_each_valid_operand(self.inst, |v| {
             let Some((_, ValueDef::Result(def, _))) = self.func.get_value(v) else {
                 return;
             };
             let v = self.value(v);
-            let written = match *self.func.inst(def) {
-                InstData::UnaryImm { imm, .. } => write!(f, "{open}{v} = {}", Imm64(imm)),
-                InstData::UnaryIeee32 { bits, .. } => write!(f, "{open}{v} = {}", Ieee32(bits)),
-                InstData::UnaryIeee64 { bits, .. } => write!(f, "{open}{v} = {}", Ieee64(bits)),
+            let number: &dyn Display = match *self.func.inst(def) {
+                InstData::UnaryImm { imm, .. } => &Imm64(imm),
+                InstData::UnaryIeee32 { bits, .. } => &Ieee32(bits),
+                InstData::UnaryIeee64 { bits, .. } => &Ieee64(bits),
                 _ => return,
             };
-            open = ", ";
-            result = result.and(written);
+            if seen.len() < 8 && !seen.contains(&v) {
+                let open = if seen.is_empty() { "  ; " } else { ", " };
+                result = result.and(write!(f, "{open}{v} = {number}"));
+                seen.push(v);
+            }
         });
         result
     }

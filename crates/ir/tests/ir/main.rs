@@ -7,3 +7,4 @@ mod print;
 mod samples;
 mod simplify;
 mod variables;
+mod verify;

@@ -3,7 +3,7 @@
 use crate::common::{Outcome, Rng, arithmetic, interpret};
 use nopal_ir::{
     AbiParam, Block, BuilderContext, CallConv, ExternalName, Function, FunctionBuilder, Opcode,
-    Signature, Type, Variable,
+    Signature, Type, Variable, verify,
 };
 
 #[derive(Clone, Debug)]
@@ -53,8 +53,7 @@ impl Program {
                 .collect();
             let end = match rng.below(8) {
                 _ if num == 1 => End::Return((0..vars).collect()),
-                0 => End::Return((0..vars).collect()),
-                1 => End::Return(vec![rng.below(vars)]),
+                0 | 1 => End::Return((0..vars).map(|_| rng.below(vars)).collect()),
                 2 | 3 => End::Jump(target(rng)),
                 4 => {
                     let targets = (0..rng.below(5)).map(|_| target(rng)).collect();
@@ -111,6 +110,7 @@ impl Program {
     fn build(&self, rng: &mut Rng, ctx: &mut BuilderContext) -> Function {
         let mut sig = Signature::new(CallConv::Fast);
         sig.params = vec![AbiParam::new(Type::I32); 2];
+        sig.returns = vec![AbiParam::new(Type::I32); self.vars];
         let mut func = Function::new(ExternalName::Named("f".into()), sig);
         let mut b = FunctionBuilder::new(&mut func, ctx);
         let vars: Vec<_> = (0..self.vars).map(|_| b.declare_var(Type::I32)).collect();
@@ -200,6 +200,7 @@ fn random_programs_have_the_same_outcome() {
         let mut rng = Rng(seed);
         let program = Program::random(&mut rng);
         let func = program.build(&mut rng, &mut ctx);
+        assert_eq!(verify(&func), Ok(()), "seed {seed}: {func}");
         for args in [[0, 0], [1, 0], [-1, 3]] {
             let want = program.run(args);
             if want != Outcome::OutOfFuel {
