@@ -1,0 +1,292 @@
+//! Measures one program on every engine, in interleaved rounds.
+//!
+//! In each round each engine compiles the module afresh and runs what it has just compiled, and each round starts with another
+//! engine: a drift of the machine's speed falls on all of them, and so does the luck of code placement.
+
+use std::time::{Duration, Instant};
+
+use crate::clock::{cpu_time, timed};
+use crate::corpus::{Command, Program, Usage};
+use crate::engines::{Compiled, Engine};
+
+/// Work shorter than this is repeated within a round, each repetition being a sample.
+const SHORT: Duration = Duration::from_millis(20);
+
+/// Samples of one kind that a round takes at most.
+const MAX_REPETITIONS: usize = 100;
+
+/// How long to measure.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    /// Rounds that every engine takes part in.
+    pub(crate) min_rounds: usize,
+    /// Rounds after which all stop.
+    pub(crate) max_rounds: usize,
+    /// Elapsed time on one module after which an engine takes part in no more than `min_rounds`.
+    pub(crate) engine_budget: Duration,
+}
+
+impl Plan {
+    /// This many rounds, however long they take.
+    pub(crate) fn exactly(rounds: usize) -> Plan {
+        Plan {
+            min_rounds: rounds,
+            max_rounds: rounds,
+            engine_budget: Duration::ZERO,
+        }
+    }
+}
+
+/// What was measured of one engine on one program. Times are processor time in seconds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Samples {
+    pub(crate) compile: Vec<f64>,
+    /// Empty if the program is only compiled.
+    pub(crate) run: Vec<f64>,
+    pub(crate) code_bytes: Option<usize>,
+    pub(crate) rounds: usize,
+}
+
+/// Why there are no figures of an engine on a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) phase: Phase,
+    pub(crate) message: String,
+}
+
+/// Where an engine stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Phase {
+    /// It refused the module.
+    Compile,
+    /// It could not provide what the program needs.
+    Prepare,
+    /// The program trapped or exited with a code other than zero.
+    Run,
+    /// The program printed something else than it should.
+    Output,
+}
+
+impl Phase {
+    /// What happened, for a reader.
+    pub(crate) fn verb(self) -> &'static str {
+        match self {
+            Phase::Compile => "refused the module",
+            Phase::Prepare => "could not be set up",
+            Phase::Run => "failed",
+            Phase::Output => "wrong output",
+        }
+    }
+}
+
+/// A round that is over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RoundDone {
+    /// From 1.
+    pub(crate) round: usize,
+    /// Engines that took part.
+    pub(crate) engines: usize,
+    /// What the round took.
+    pub(crate) elapsed: Duration,
+}
+
+/// Measures `program` on each of `engines` and returns the results in the same order.
+pub(crate) fn measure(
+    program: &Program,
+    engines: &[Box<dyn Engine>],
+    plan: Plan,
+    mut progress: impl FnMut(RoundDone),
+) -> Vec<Result<Samples, Problem>> {
+    let mut lanes: Vec<Lane<'_>> = engines.iter().map(|engine| Lane::new(&**engine)).collect();
+    let mut judge = Judge::new(program);
+    for round in 1..=plan.max_rounds {
+        let start = Instant::now();
+        let mut took_part = 0;
+        for turn in 0..lanes.len() {
+            // The first round keeps the given order: without an expected output, the first engine decides what is right.
+            let index = (turn + round - 1) % lanes.len();
+            let lane = &mut lanes[index];
+            if lane.takes_part(round, plan) {
+                lane.round(program, &mut judge);
+                took_part += 1;
+            }
+        }
+        if took_part == 0 {
+            break;
+        }
+        progress(RoundDone {
+            round,
+            engines: took_part,
+            elapsed: start.elapsed(),
+        });
+    }
+    lanes.into_iter().map(|lane| lane.result).collect()
+}
+
+/// One engine's way through the rounds.
+struct Lane<'a> {
+    engine: &'a dyn Engine,
+    result: Result<Samples, Problem>,
+    elapsed: Duration,
+}
+
+impl<'a> Lane<'a> {
+    fn new(engine: &'a dyn Engine) -> Self {
+        Lane {
+            engine,
+            result: Ok(Samples::default()),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    fn takes_part(&self, round: usize, plan: Plan) -> bool {
+        self.result.is_ok() && (round <= plan.min_rounds || self.elapsed < plan.engine_budget)
+    }
+
+    fn round(&mut self, program: &Program, judge: &mut Judge) {
+        let start = Instant::now();
+        if let Ok(samples) = &mut self.result
+            && let Err(problem) = sample(self.engine, program, judge, samples)
+        {
+            // Times of code that does the wrong thing mean nothing: the samples so far go too.
+            self.result = Err(problem);
+        }
+        self.elapsed += start.elapsed();
+    }
+}
+
+/// Takes one round's samples.
+fn sample(
+    engine: &dyn Engine,
+    program: &Program,
+    judge: &mut Judge,
+    samples: &mut Samples,
+) -> Result<(), Problem> {
+    let compiled = repeat(&mut samples.compile, || {
+        let (compiled, time) = timed(|| engine.compile(&program.wasm));
+        Ok((
+            compiled.map_err(|message| Problem {
+                phase: Phase::Compile,
+                message,
+            })?,
+            time,
+        ))
+    })?;
+    samples.code_bytes = compiled.code_bytes();
+    if let Usage::Run(command) = &program.usage {
+        repeat(&mut samples.run, || {
+            run_once(&*compiled, command, judge, engine.label()).map(|time| ((), time))
+        })?;
+    }
+    samples.rounds += 1;
+    Ok(())
+}
+
+/// Does `work` until [`SHORT`] is over, at least once, appends the times in seconds to `samples` and returns the last result.
+fn repeat<R>(
+    samples: &mut Vec<f64>,
+    mut work: impl FnMut() -> Result<(R, Duration), Problem>,
+) -> Result<R, Problem> {
+    let start = cpu_time();
+    let mut repetitions = 1;
+    loop {
+        let (result, time) = work()?;
+        samples.push(time.as_secs_f64());
+        if repetitions == MAX_REPETITIONS || cpu_time().saturating_sub(start) >= SHORT {
+            return Ok(result);
+        }
+        repetitions += 1;
+    }
+}
+
+fn run_once(
+    compiled: &dyn Compiled,
+    command: &Command,
+    judge: &mut Judge,
+    label: &str,
+) -> Result<Duration, Problem> {
+    let mut prepared = compiled.prepare(command).map_err(|message| Problem {
+        phase: Phase::Prepare,
+        message,
+    })?;
+    let (exit, time) = timed(|| prepared.run());
+    match exit {
+        Ok(0) => {}
+        Ok(code) => {
+            return Err(Problem {
+                phase: Phase::Run,
+                message: format!("exit code {code}"),
+            });
+        }
+        Err(message) => {
+            return Err(Problem {
+                phase: Phase::Run,
+                message,
+            });
+        }
+    }
+    judge
+        .check(&prepared.stdout(), label)
+        .map_err(|message| Problem {
+            phase: Phase::Output,
+            message,
+        })?;
+    Ok(time)
+}
+
+/// Decides whether what a program printed is right: it must be what the corpus expects, or, if nothing is expected, what the first run
+/// printed.
+struct Judge {
+    expected: Option<(Vec<u8>, String)>,
+}
+
+impl Judge {
+    fn new(program: &Program) -> Judge {
+        let expected = match &program.usage {
+            Usage::Run(command) => command.expected.clone(),
+            Usage::CompileOnly(_) => None,
+        };
+        Judge {
+            expected: expected.map(|bytes| (bytes, format!("{}.expected", program.name))),
+        }
+    }
+
+    fn check(&mut self, output: &[u8], label: &str) -> Result<(), String> {
+        match &self.expected {
+            Some((expected, _)) if expected == output => Ok(()),
+            Some((expected, source)) => Err(difference(output, expected, source)),
+            None => {
+                self.expected = Some((output.to_vec(), format!("the output of {label}")));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Where `output` departs from `expected`, on one line.
+fn difference(output: &[u8], expected: &[u8], source: &str) -> String {
+    let at = output
+        .iter()
+        .zip(expected)
+        .take_while(|(left, right)| left == right)
+        .count();
+    format!(
+        "at byte {at} of its output {}, in {source} {}",
+        excerpt(&output[at..]),
+        excerpt(&expected[at..])
+    )
+}
+
+/// The beginning of `bytes` in a form that fits on a line.
+fn excerpt(bytes: &[u8]) -> String {
+    const SHOWN: usize = 24;
+    match bytes.len() {
+        0 => String::from("the end"),
+        length if length <= SHOWN => format!("{:?}", String::from_utf8_lossy(bytes)),
+        _ => format!("{:?}…", String::from_utf8_lossy(&bytes[..SHOWN])),
+    }
+}
+
+#[cfg(test)]
+mod tests;
