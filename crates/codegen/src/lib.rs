@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod buffer;
 mod compiled;
+mod encode;
 mod isa;
 mod label;
 mod reg;

@@ -1,0 +1,375 @@
+//! Code while it is written: bytes, labels, and the places filled in when all offsets are known.
+
+use crate::label::Label;
+use crate::selected::Constant;
+use crate::{CallSite, CompiledCode, Reloc, RelocKind, Trap};
+use core::fmt;
+use nopal_ir::{FuncRef, Function, SourceLoc, TrapCode};
+
+/// Why a function cannot be encoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum EncodeError {
+    /// The code, with its constants and tables, is larger than 2 GiB.
+    TooLarge,
+    /// The frame is larger than [`MAX_FRAME`].
+    FrameTooLarge,
+    /// An address in the frame is more than 2 GiB away from the frame pointer.
+    FrameOffset,
+    /// A stack slot asks for more alignment than the stack has; log2 of it.
+    SlotAlignment(u8),
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EncodeError::TooLarge => f.write_str("the code is larger than 2 GiB"),
+            EncodeError::FrameTooLarge => f.write_str("the frame is larger than 1 GiB"),
+            EncodeError::FrameOffset => f.write_str("an offset into a stack slot is out of range"),
+            EncodeError::SlotAlignment(shift) => {
+                write!(f, "a stack slot cannot be aligned to 2^{shift} bytes")
+            }
+        }
+    }
+}
+
+impl core::error::Error for EncodeError {}
+
+/// The largest frame in bytes. Leaves room for offsets that step out of it.
+pub(crate) const MAX_FRAME: u64 = 1 << 30;
+
+/// The largest size of the code of one function with its constants and tables.
+pub(crate) const MAX_CODE: u64 = i32::MAX as u64;
+
+/// How a place in the code depends on the offset it refers to. Each target defines its own forms
+/// and applies them in [`crate::encode::Encode::apply`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FixupForm(u8);
+
+impl FixupForm {
+    pub(crate) const fn new(number: u8) -> FixupForm {
+        FixupForm(number)
+    }
+}
+
+/// What a place in the code refers to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    Label(Label),
+    /// A trap out of line, by its number.
+    Trap(u32),
+    /// A constant of the pool.
+    Constant(u32),
+    /// A jump table.
+    Table(u32),
+}
+
+/// A place to be filled in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fixup {
+    pub(crate) at: u32,
+    pub(crate) form: FixupForm,
+    pub(crate) target: Target,
+}
+
+/// How a branch is to be encoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Branch {
+    /// Not at all: it leads to what follows.
+    Omitted,
+    /// Forward, by the short form.
+    Short,
+    /// Forward, by the long form.
+    Long,
+    /// To code already written.
+    Backward,
+}
+
+/// Takes the bytes of instructions.
+pub(crate) trait Sink {
+    /// Append the low `len` bytes of `bytes`, at most 8.
+    fn put(&mut self, bytes: u64, len: u32);
+    /// The bytes appended next depend on the offset of `target`.
+    fn refer(&mut self, form: FixupForm, target: Target);
+    /// The instruction appended next may trap.
+    fn trap(&mut self, code: TrapCode, srcloc: SourceLoc);
+    /// An address cannot be expressed.
+    fn fail(&mut self, error: EncodeError);
+}
+
+/// Counts bytes.
+#[derive(Default)]
+pub(crate) struct Counter {
+    pub(crate) len: u32,
+}
+
+impl Sink for Counter {
+    #[inline(always)]
+    fn put(&mut self, _bytes: u64, len: u32) {
+        self.len += len;
+    }
+    #[inline(always)]
+    fn refer(&mut self, _form: FixupForm, _target: Target) {}
+    #[inline(always)]
+    fn trap(&mut self, _code: TrapCode, _srcloc: SourceLoc) {}
+    #[inline(always)]
+    fn fail(&mut self, _error: EncodeError) {}
+}
+
+/// Not bound yet.
+const UNBOUND: u32 = u32::MAX;
+
+/// What is known of a label.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LabelState {
+    /// Its offset in the code.
+    offset: u32,
+    /// At most this many bytes are between it and the end of the last chunk.
+    pub(crate) from_end: u32,
+    /// The number of instructions between it and the end of the last chunk that have bytes.
+    pub(crate) insts_from_end: u32,
+}
+
+impl LabelState {
+    /// Whether the walk that measures has met it.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.from_end != UNBOUND
+    }
+}
+
+/// A trap out of line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct DeferredTrap {
+    code: TrapCode,
+    srcloc: SourceLoc,
+}
+
+/// Tables used while encoding, kept from function to function.
+#[derive(Default)]
+pub(crate) struct EncodeScratch {
+    pub(crate) labels: Vec<LabelState>,
+    /// The decision for each branch, last branch first.
+    pub(crate) branches: Vec<Branch>,
+    fixups: Vec<Fixup>,
+    traps: Vec<DeferredTrap>,
+    trap_offsets: Vec<u32>,
+    /// Numbers of constants in the order of the pool.
+    constant_order: Vec<u32>,
+    constant_offsets: Vec<u32>,
+    table_offsets: Vec<u32>,
+}
+
+impl EncodeScratch {
+    /// Empty all tables, and prepare for `num_labels` labels.
+    pub(crate) fn reset(&mut self, num_labels: usize) {
+        let unbound = LabelState {
+            offset: UNBOUND,
+            from_end: UNBOUND,
+            insts_from_end: 0,
+        };
+        self.labels.clear();
+        self.labels.resize(num_labels, unbound);
+        self.branches.clear();
+        self.fixups.clear();
+        self.traps.clear();
+        self.trap_offsets.clear();
+        self.constant_order.clear();
+        self.constant_offsets.clear();
+        self.table_offsets.clear();
+    }
+}
+
+/// A function's code while it is written.
+pub(crate) struct Buffer<'a> {
+    pub(crate) out: &'a mut CompiledCode,
+    pub(crate) scratch: &'a mut EncodeScratch,
+    error: Option<EncodeError>,
+}
+
+impl Sink for Buffer<'_> {
+    #[inline(always)]
+    fn put(&mut self, bytes: u64, len: u32) {
+        // A fixed-size copy is one store; what lies past `len` is overwritten by what follows.
+        let end = self.out.code.len() + len as usize;
+        self.out.code.extend_from_slice(&bytes.to_le_bytes());
+        self.out.code.truncate(end);
+    }
+
+    #[inline]
+    fn refer(&mut self, form: FixupForm, target: Target) {
+        let at = self.offset();
+        self.scratch.fixups.push(Fixup { at, form, target });
+    }
+
+    #[inline]
+    fn trap(&mut self, code: TrapCode, srcloc: SourceLoc) {
+        let offset = self.offset();
+        self.out.traps.push(Trap {
+            offset,
+            code,
+            srcloc: srcloc.bits(),
+        });
+    }
+
+    #[cold]
+    fn fail(&mut self, error: EncodeError) {
+        self.error.get_or_insert(error);
+    }
+}
+
+impl<'a> Buffer<'a> {
+    pub(crate) fn new(out: &'a mut CompiledCode, scratch: &'a mut EncodeScratch) -> Self {
+        Self {
+            out,
+            scratch,
+            error: None,
+        }
+    }
+
+    /// The first error met.
+    pub(crate) fn error(&self) -> Option<EncodeError> {
+        self.error
+    }
+
+    /// The offset of the next byte.
+    #[inline(always)]
+    pub(crate) fn offset(&self) -> u32 {
+        self.out.code.len() as u32
+    }
+
+    /// Bind `label` here.
+    #[inline]
+    pub(crate) fn bind(&mut self, label: Label) {
+        let offset = self.offset();
+        self.scratch.labels[label.index()].offset = offset;
+    }
+
+    /// The offset of a label that is bound.
+    #[inline]
+    pub(crate) fn label_offset(&self, label: Label) -> u32 {
+        let offset = self.scratch.labels[label.index()].offset;
+        assert!(offset != UNBOUND, "a branch to a label that is not bound");
+        offset
+    }
+
+    /// The decision for the next branch in code order.
+    #[inline]
+    pub(crate) fn next_branch(&mut self) -> Branch {
+        self.scratch
+            .branches
+            .pop()
+            .expect("every branch has been measured")
+    }
+
+    /// A trap to be placed after the last chunk.
+    pub(crate) fn defer_trap(&mut self, code: TrapCode, srcloc: SourceLoc) -> Target {
+        self.scratch.traps.push(DeferredTrap { code, srcloc });
+        Target::Trap(self.scratch.traps.len() as u32 - 1)
+    }
+
+    /// The instruction written last is a call.
+    pub(crate) fn call_site(&mut self, srcloc: SourceLoc) {
+        let ret_addr = self.offset();
+        self.out.call_sites.push(CallSite {
+            ret_addr,
+            srcloc: srcloc.bits(),
+        });
+    }
+
+    /// The bytes that follow depend on the address of an external function.
+    pub(crate) fn reloc(&mut self, kind: RelocKind, func: &Function, callee: u32, addend: i64) {
+        let offset = self.offset();
+        let target = func.ext_func(FuncRef::from_u32(callee)).name.clone();
+        self.out.relocs.push(Reloc {
+            offset,
+            kind,
+            target,
+            addend,
+        });
+    }
+
+    /// Place the traps out of line, the last first: that keeps each close to its branch, and its
+    /// distance known before those of earlier branches are. Neighbours that are alike share one.
+    pub(crate) fn place_traps(&mut self, bytes: &[u8]) {
+        /// How many traps back a like one is looked for.
+        const WINDOW: usize = 8;
+        let traps = core::mem::take(&mut self.scratch.traps);
+        self.scratch.trap_offsets.resize(traps.len(), UNBOUND);
+        for (number, trap) in traps.iter().enumerate().rev() {
+            let later = &traps[number + 1..traps.len().min(number + 1 + WINDOW)];
+            let offset = match later.iter().position(|t| t == trap) {
+                Some(n) => self.scratch.trap_offsets[number + 1 + n],
+                None => {
+                    self.trap(trap.code, trap.srcloc);
+                    let offset = self.offset();
+                    self.out.code.extend_from_slice(bytes);
+                    offset
+                }
+            };
+            self.scratch.trap_offsets[number] = offset;
+        }
+        self.scratch.traps = traps;
+    }
+
+    /// Place the constants, largest first so that no room is lost to alignment, equal ones once.
+    pub(crate) fn place_constants(&mut self, constants: &[Constant], filler: u8) {
+        let mut order = core::mem::take(&mut self.scratch.constant_order);
+        order.extend(0..constants.len() as u32);
+        let key = |&n: &u32| {
+            let c = &constants[n as usize];
+            (core::cmp::Reverse(c.size), c.bytes)
+        };
+        order.sort_unstable_by_key(|n| (key(n), *n));
+        self.scratch
+            .constant_offsets
+            .resize(constants.len(), UNBOUND);
+        let mut previous = None;
+        for &n in &order {
+            let constant = &constants[n as usize];
+            let offset = match previous {
+                Some((same, offset)) if same == key(&n) => offset,
+                _ => {
+                    self.align(constant.size.into(), filler);
+                    let offset = self.offset();
+                    let bytes = &constant.bytes[..constant.size.into()];
+                    self.out.code.extend_from_slice(bytes);
+                    offset
+                }
+            };
+            previous = Some((key(&n), offset));
+            self.scratch.constant_offsets[n as usize] = offset;
+        }
+        self.scratch.constant_order = order;
+    }
+
+    /// Place a jump table: for each target its distance from the table, in 4 bytes.
+    pub(crate) fn place_table(&mut self, targets: impl Iterator<Item = Label>, filler: u8) {
+        self.align(4, filler);
+        let table = self.offset();
+        self.scratch.table_offsets.push(table);
+        for target in targets {
+            let distance = self.label_offset(target).wrapping_sub(table);
+            self.out.code.extend_from_slice(&distance.to_le_bytes());
+        }
+    }
+
+    /// Fill in all places; `apply` is given the code, the place and the offset it refers to.
+    pub(crate) fn apply_fixups(&mut self, apply: impl Fn(FixupForm, &mut [u8], u32, u32)) {
+        let fixups = core::mem::take(&mut self.scratch.fixups);
+        for fixup in &fixups {
+            let target = match fixup.target {
+                Target::Label(label) => self.label_offset(label),
+                Target::Trap(n) => self.scratch.trap_offsets[n as usize],
+                Target::Constant(n) => self.scratch.constant_offsets[n as usize],
+                Target::Table(n) => self.scratch.table_offsets[n as usize],
+            };
+            apply(fixup.form, &mut self.out.code, fixup.at, target);
+        }
+        self.scratch.fixups = fixups;
+    }
+
+    /// Append `filler` up to a multiple of `alignment`.
+    fn align(&mut self, alignment: usize, filler: u8) {
+        let len = self.out.code.len().next_multiple_of(alignment);
+        self.out.code.resize(len, filler);
+    }
+}

@@ -1,0 +1,335 @@
+//! The second walk: from selected instructions to bytes, top to bottom.
+//!
+//! Before it, the instructions are measured from the last to the first. At a forward branch the
+//! distance to its target is then known up to an upper bound that is nearly exact, so the branch
+//! gets its short form whenever that is sure to reach. A backward branch is decided when it is
+//! written, by its exact distance.
+
+use crate::buffer::{Branch, Buffer, EncodeError, EncodeScratch, FixupForm, MAX_CODE};
+use crate::label::Label;
+use crate::selected::{Chunk, Frame, Selected, SelectedLoc};
+use crate::{CompiledCode, ObservedValue, PatchableCallSite, ValueLoc};
+use nopal_ir::Function;
+
+/// The size of an instruction, or what it depends on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Measure {
+    /// At most this many bytes.
+    Size(u32),
+    /// Binds a label.
+    Bind(Label),
+    /// A branch to a label.
+    Branch { target: Label, forms: BranchForms },
+    /// An unconditional branch to a label, omitted if it leads to what follows.
+    Jump { target: Label, forms: BranchForms },
+    /// A branch to a trap out of line.
+    TrapBranch { forms: BranchForms },
+    /// A patch site of this many bytes; padding comes on top.
+    Site(u32),
+}
+
+/// The encodings of a branch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct BranchForms {
+    /// Bytes of the short form.
+    pub(crate) short: u32,
+    /// Bytes of the long form.
+    pub(crate) long: u32,
+    /// How far beyond its own end the short form reaches.
+    pub(crate) reach: u32,
+}
+
+/// An instruction set that can be encoded, implemented by its instruction type.
+pub(crate) trait Encode: Copy {
+    /// Where everything in the frame is.
+    type Frame<'a>: Copy;
+
+    /// Alignment of a function.
+    const ALIGNMENT: u32;
+    /// An instruction that traps.
+    const TRAP: &'static [u8];
+    /// A byte between the code and its constants; executed, it should trap.
+    const FILLER: u8;
+    /// The most padding a patch site needs.
+    const MAX_SITE_PADDING: u32;
+
+    /// Lay out the frame.
+    fn layout(frame: &Frame) -> Result<Self::Frame<'_>, EncodeError>;
+    /// Bytes of stack the frame takes, return address included.
+    fn frame_size(frame: &Self::Frame<'_>) -> u32;
+    /// The offset of a spill slot from the frame pointer.
+    fn spill_offset(frame: &Self::Frame<'_>, slot: u32) -> i32;
+    /// The size of the prologue.
+    fn prologue_size(frame: &Self::Frame<'_>) -> u32;
+    /// Write the prologue.
+    fn prologue(frame: &Self::Frame<'_>, buffer: &mut Buffer<'_>);
+
+    /// Measure the instruction.
+    fn measure(&self, frame: &Self::Frame<'_>) -> Measure;
+    /// Write the instruction. Each one measured as a branch takes [`Buffer::next_branch`].
+    fn emit(&self, cx: &mut Context<'_, '_, Self>);
+
+    /// The padding a patch site at `offset` needs before it.
+    fn site_padding(offset: u32) -> u32;
+    /// Write `len` bytes that do nothing.
+    fn pad(buffer: &mut Buffer<'_>, len: u32);
+    /// Fill in the place `at` that refers to offset `target`.
+    fn apply(form: FixupForm, code: &mut [u8], at: u32, target: u32);
+}
+
+/// What instructions are written with.
+pub(crate) struct Context<'a, 'b, I: Encode> {
+    pub(crate) buffer: Buffer<'b>,
+    pub(crate) frame: I::Frame<'a>,
+    pub(crate) selected: &'a Selected<I>,
+    pub(crate) func: &'a Function,
+}
+
+/// Alignment of the headers of innermost loops. It costs size in cold loops and has not been seen
+/// to gain speed in hot ones, so it is off.
+const LOOP_ALIGNMENT: u32 = 1;
+
+/// How many instructions into a chunk a patch site is looked for, to pad before the chunk.
+const SITE_LOOKAHEAD: usize = 8;
+
+/// No instruction is measured larger than this.
+const MAX_INST_SIZE: u64 = 64;
+
+/// Encode a selected function. `out` is empty but for memory to be used again; after an error its
+/// content is unspecified.
+pub(crate) fn encode<I: Encode>(
+    selected: &Selected<I>,
+    func: &Function,
+    out: &mut CompiledCode,
+    scratch: &mut EncodeScratch,
+) -> Result<(), EncodeError> {
+    let frame = I::layout(&selected.frame)?;
+    scratch.reset(selected.labels.len());
+    let bound = measure(selected, &frame, scratch)?;
+    out.code.reserve(bound as usize + 16);
+    out.alignment = I::ALIGNMENT;
+    out.frame_size = I::frame_size(&frame);
+
+    let buffer = Buffer::new(out, scratch);
+    let mut cx = Context {
+        buffer,
+        frame,
+        selected,
+        func,
+    };
+    I::prologue(&frame, &mut cx.buffer);
+    for chunk in &selected.chunks {
+        cx.chunk(chunk);
+    }
+    cx.finish();
+    debug_assert!(
+        cx.buffer.offset() <= bound,
+        "{} bytes, at most {bound}",
+        cx.buffer.offset()
+    );
+    cx.buffer.error().map_or(Ok(()), Err)
+}
+
+/// Measure all instructions from the last to the first, and decide the forms of forward branches.
+/// Gives an upper bound of the size of everything.
+fn measure<I: Encode>(
+    selected: &Selected<I>,
+    frame: &I::Frame<'_>,
+    scratch: &mut EncodeScratch,
+) -> Result<u32, EncodeError> {
+    let tables = selected.jump_table_labels.len() + selected.jump_tables.len() + 1;
+    let data = 16 * (selected.constants.len() as u64 + 1) + 4 * tables as u64;
+    let chunks = (MAX_INST_SIZE + u64::from(LOOP_ALIGNMENT)) * selected.chunks.len() as u64;
+    if MAX_INST_SIZE * (selected.insts.len() as u64 + 8) + chunks + data > 2 * MAX_CODE {
+        return Err(EncodeError::TooLarge);
+    }
+    let mut walk = MeasureWalk {
+        selected,
+        scratch,
+        size: 0,
+        insts: 0,
+        traps: 0,
+    };
+    for chunk in selected.chunks.iter().rev() {
+        let range = chunk.insts.start as usize..chunk.insts.end as usize;
+        for inst in &selected.insts[range] {
+            walk.inst::<I>(inst.measure(frame));
+        }
+        walk.bind(chunk.label);
+        if chunk.loop_header {
+            walk.size += LOOP_ALIGNMENT - 1;
+        }
+        if distance_to_site(selected, chunk, frame).is_some() {
+            walk.size += I::MAX_SITE_PADDING;
+        }
+    }
+    let traps = walk.traps as u64 * I::TRAP.len() as u64;
+    let total = u64::from(walk.size) + u64::from(I::prologue_size(frame)) + traps + data;
+    if total > MAX_CODE {
+        Err(EncodeError::TooLarge)
+    } else {
+        Ok(total as u32)
+    }
+}
+
+/// The state of [`measure`]: what lies between here and the end of the last chunk.
+struct MeasureWalk<'a, I> {
+    selected: &'a Selected<I>,
+    scratch: &'a mut EncodeScratch,
+    /// At most this many bytes.
+    size: u32,
+    /// Instructions that have bytes.
+    insts: u32,
+    /// Branches to traps.
+    traps: u32,
+}
+
+impl<S> MeasureWalk<'_, S> {
+    #[inline(always)]
+    fn inst<I: Encode>(&mut self, measure: Measure) {
+        let size = match measure {
+            Measure::Size(size) => size,
+            Measure::Bind(label) => return self.bind(label),
+            Measure::Site(size) => size + I::MAX_SITE_PADDING,
+            Measure::Branch { target, forms } => {
+                let branch = self.branch(target, forms, false);
+                self.decide(branch, forms)
+            }
+            Measure::Jump { target, forms } => {
+                let branch = self.branch(target, forms, true);
+                self.decide(branch, forms)
+            }
+            Measure::TrapBranch { forms } => {
+                let distance = self.size + self.traps * I::TRAP.len() as u32;
+                self.traps += 1;
+                let short = distance <= forms.reach;
+                self.decide(if short { Branch::Short } else { Branch::Long }, forms)
+            }
+        };
+        debug_assert!(u64::from(size) <= MAX_INST_SIZE);
+        self.size += size;
+        self.insts += u32::from(size != 0);
+    }
+
+    #[inline]
+    fn bind(&mut self, label: Label) {
+        let state = &mut self.scratch.labels[label.index()];
+        state.from_end = self.size;
+        state.insts_from_end = self.insts;
+    }
+
+    #[inline]
+    fn branch(&self, target: Label, forms: BranchForms, jump: bool) -> Branch {
+        let state = self.scratch.labels[self.selected.resolve(target).index()];
+        if !state.is_measured() {
+            Branch::Backward
+        } else if jump && state.insts_from_end == self.insts {
+            Branch::Omitted
+        } else if self.size - state.from_end <= forms.reach {
+            Branch::Short
+        } else {
+            Branch::Long
+        }
+    }
+
+    /// Note the decision; gives the size.
+    #[inline]
+    fn decide(&mut self, branch: Branch, forms: BranchForms) -> u32 {
+        self.scratch.branches.push(branch);
+        match branch {
+            Branch::Omitted => 0,
+            Branch::Short => forms.short,
+            Branch::Long | Branch::Backward => forms.long,
+        }
+    }
+}
+
+/// The number of bytes before a patch site near the start of a chunk.
+fn distance_to_site<I: Encode>(
+    selected: &Selected<I>,
+    chunk: &Chunk,
+    frame: &I::Frame<'_>,
+) -> Option<u32> {
+    if selected.sites.is_empty() {
+        return None;
+    }
+    let mut distance = 0;
+    let range = chunk.insts.start as usize..chunk.insts.end as usize;
+    for inst in selected.insts[range].iter().rev().take(SITE_LOOKAHEAD) {
+        match inst.measure(frame) {
+            Measure::Site(_) => return Some(distance),
+            Measure::Size(size) => distance += size,
+            _ => return None,
+        }
+    }
+    None
+}
+
+impl<'a, I: Encode> Context<'a, '_, I> {
+    fn chunk(&mut self, chunk: &Chunk) {
+        if LOOP_ALIGNMENT > 1 && chunk.loop_header {
+            let offset = self.buffer.offset();
+            I::pad(
+                &mut self.buffer,
+                offset.next_multiple_of(LOOP_ALIGNMENT) - offset,
+            );
+        }
+        // Padding before the label is executed less often than padding before the site: not by
+        // the back edge of a loop, and not at all after a jump.
+        if let Some(distance) = distance_to_site(self.selected, chunk, &self.frame) {
+            let padding = I::site_padding(self.buffer.offset() + distance);
+            I::pad(&mut self.buffer, padding);
+        }
+        self.buffer.bind(chunk.label);
+        let range = chunk.insts.start as usize..chunk.insts.end as usize;
+        for inst in self.selected.insts[range].iter().rev() {
+            inst.emit(self);
+        }
+    }
+
+    /// Write what follows the last chunk, and fill in all references.
+    fn finish(&mut self) {
+        let selected = self.selected;
+        self.buffer.place_traps(I::TRAP);
+        self.buffer.place_constants(&selected.constants, I::FILLER);
+        for table in &selected.jump_tables {
+            let labels = &selected.jump_table_labels[table.start as usize..table.end as usize];
+            self.buffer
+                .place_table(labels.iter().map(|&l| selected.resolve(l)), I::FILLER);
+        }
+        self.buffer.apply_fixups(I::apply);
+    }
+
+    /// Make sure that a patch site can be written here.
+    pub(crate) fn pad_site(&mut self) {
+        let padding = I::site_padding(self.buffer.offset());
+        if padding != 0 {
+            I::pad(&mut self.buffer, padding);
+        }
+    }
+
+    /// The last `len` bytes written are patch site number `site`.
+    pub(crate) fn patch_site(&mut self, site: u32, len: u8) {
+        let site = &self.selected.sites[site as usize];
+        let ret_addr = self.buffer.offset();
+        let first = self.buffer.out.observed.len() as u32;
+        let range = site.observed.start as usize..site.observed.end as usize;
+        for &(ty, loc) in &self.selected.observed[range] {
+            let loc = match loc {
+                SelectedLoc::Reg(r) => ValueLoc::Reg(r),
+                SelectedLoc::Spill(slot) => ValueLoc::Frame(I::spill_offset(&self.frame, slot)),
+                SelectedLoc::Frame(offset) => ValueLoc::Frame(offset),
+                SelectedLoc::Const(bits) => ValueLoc::Const(bits),
+            };
+            self.buffer.out.observed.push(ObservedValue { ty, loc });
+        }
+        self.buffer.out.patch_sites.push(PatchableCallSite {
+            ret_addr,
+            len,
+            site: site.site,
+            callee: site.callee.as_u32(),
+            srcloc: site.srcloc.bits(),
+            observed: (first, self.buffer.out.observed.len() as u32),
+        });
+    }
+}

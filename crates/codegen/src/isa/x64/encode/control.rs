@@ -1,0 +1,181 @@
+//! Control flow, patch sites and padding.
+
+use super::integer::alu_rr;
+use super::operands::{Op, REL8, REL32, bare, digit_r, rip, rm};
+use crate::PReg;
+use crate::buffer::{Branch, Buffer, Sink, Target};
+use crate::encode::{BranchForms, Context};
+use crate::isa::x64::frame::FrameLayout;
+use crate::isa::x64::inst::{Alu, Cc, Inst, Mem, Size};
+use crate::label::Label;
+
+/// How far a 1-byte distance leads forward.
+const SHORT_REACH: u32 = i8::MAX as u32;
+
+pub(super) const JCC: BranchForms = BranchForms {
+    short: 2,
+    long: 6,
+    reach: SHORT_REACH,
+};
+pub(super) const JMP: BranchForms = BranchForms {
+    short: 2,
+    long: 5,
+    reach: SHORT_REACH,
+};
+
+/// Bytes of [`jcc_rel8`].
+pub(crate) const JCC_REL8_SIZE: i8 = 2;
+
+/// `jcc` over a distance known, from its end.
+pub(crate) fn jcc_rel8<S: Sink>(s: &mut S, cc: Cc, distance: i8) {
+    s.put((0x70 | cc as u64) | u64::from(distance as u8) << 8, 2);
+}
+
+pub(crate) fn ret<S: Sink>(s: &mut S) {
+    bare(s, Op::new(0xc3));
+}
+
+pub(super) fn ud2<S: Sink>(s: &mut S) {
+    bare(s, Op::of(0x0b));
+}
+
+pub(super) fn int3<S: Sink>(s: &mut S) {
+    bare(s, Op::new(0xcc));
+}
+
+/// The opcode bytes of a branch in both forms, and their lengths.
+struct BranchOpcodes {
+    short: u64,
+    long: u64,
+    long_len: u32,
+}
+
+fn jcc_opcodes(cc: Cc) -> BranchOpcodes {
+    BranchOpcodes {
+        short: 0x70 | cc as u64,
+        long: (0x80 | cc as u64) << 8 | 0x0f,
+        long_len: 2,
+    }
+}
+
+const JMP_OPCODES: BranchOpcodes = BranchOpcodes {
+    short: 0xeb,
+    long: 0xe9,
+    long_len: 1,
+};
+
+pub(super) fn jcc(cx: &mut Context<'_, '_, Inst>, cc: Cc, target: Label) {
+    branch(cx, &jcc_opcodes(cc), target);
+}
+
+pub(super) fn jmp(cx: &mut Context<'_, '_, Inst>, target: Label) {
+    branch(cx, &JMP_OPCODES, target);
+}
+
+fn branch(cx: &mut Context<'_, '_, Inst>, opcodes: &BranchOpcodes, target: Label) {
+    let target = cx.selected.resolve(target);
+    let buffer = &mut cx.buffer;
+    match buffer.next_branch() {
+        Branch::Omitted => {}
+        Branch::Short => forward_short(buffer, opcodes, Target::Label(target)),
+        Branch::Long => forward_long(buffer, opcodes, Target::Label(target)),
+        Branch::Backward => {
+            let start = i64::from(buffer.offset());
+            let distance = i64::from(buffer.label_offset(target)) - start;
+            if let Ok(short) = i8::try_from(distance - 2) {
+                buffer.put(opcodes.short | u64::from(short as u8) << 8, 2);
+            } else {
+                let distance = distance - i64::from(opcodes.long_len) - 4;
+                buffer.put(opcodes.long, opcodes.long_len);
+                buffer.put(distance as u64, 4);
+            }
+        }
+    }
+}
+
+fn forward_short(buffer: &mut Buffer<'_>, opcodes: &BranchOpcodes, target: Target) {
+    buffer.put(opcodes.short, 1);
+    buffer.refer(REL8, target);
+    buffer.put(0, 1);
+}
+
+fn forward_long(buffer: &mut Buffer<'_>, opcodes: &BranchOpcodes, target: Target) {
+    buffer.put(opcodes.long, opcodes.long_len);
+    buffer.refer(REL32, target);
+    buffer.put(0, 4);
+}
+
+/// A conditional branch to a trap out of line.
+pub(super) fn jcc_trap(buffer: &mut Buffer<'_>, cc: Cc, trap: Target) {
+    let opcodes = jcc_opcodes(cc);
+    match buffer.next_branch() {
+        Branch::Short => forward_short(buffer, &opcodes, trap),
+        Branch::Long | Branch::Omitted | Branch::Backward => {
+            forward_long(buffer, &opcodes, trap);
+        }
+    }
+}
+
+pub(super) fn jmp_table<S: Sink>(
+    s: &mut S,
+    index: PReg,
+    tmp: PReg,
+    table: u32,
+    frame: &FrameLayout<'_>,
+) {
+    let lea = Op::new(0x8d).wide(true);
+    rip(s, lea, tmp.hw(), Target::Table(table));
+    let entry = Mem::base_index(tmp, index, 2, 0);
+    rm(s, Op::new(0x63).wide(true), index.hw(), entry, frame, 0);
+    alu_rr(s, Alu::Add, Size::S64, tmp, index);
+    digit_r(s, Op::new(0xff), 4, tmp.hw());
+}
+
+/// `call rel32`; the 4 bytes follow.
+pub(super) fn call<S: Sink>(s: &mut S) {
+    bare(s, Op::new(0xe8));
+}
+
+pub(super) fn call_r<S: Sink>(s: &mut S, target: PReg) {
+    digit_r(s, Op::new(0xff), 2, target.hw());
+}
+
+/// Bytes of a patch site: `call rel32` when on, `cmp eax, imm32` when off.
+pub(super) const SITE_SIZE: u32 = 5;
+/// A site lies within this many bytes, aligned.
+const SITE_WINDOW: u32 = 16;
+/// The most padding a site needs.
+pub(super) const MAX_SITE_PADDING: u32 = SITE_SIZE - 1;
+
+/// The off form of a patch site.
+pub(super) fn site_off<S: Sink>(s: &mut S) {
+    s.put(0x3d, SITE_SIZE);
+}
+
+/// The padding a site at `offset` needs so that it does not cross into the next window. Functions
+/// start at a multiple of the window's size, so a site stays within a cache line.
+pub(super) fn site_padding(offset: u32) -> u32 {
+    let left = SITE_WINDOW - offset % SITE_WINDOW;
+    if left < SITE_SIZE { left } else { 0 }
+}
+
+/// The recommended forms of `nop`, 1 to 8 bytes (Intel SDM volume 2, NOP).
+const NOPS: [u64; 8] = [
+    0x90,
+    0x9066,
+    0x00_1f0f,
+    0x00_401f0f,
+    0x00_0044_1f0f,
+    0x00_0044_1f0f66,
+    0x0000_0000_801f0f,
+    0x0000_0000_841f0f,
+];
+
+/// Bytes that do nothing.
+pub(super) fn pad<S: Sink>(s: &mut S, mut len: u32) {
+    while len > 0 {
+        let nop = len.min(8);
+        s.put(NOPS[nop as usize - 1], nop);
+        len -= nop;
+    }
+}

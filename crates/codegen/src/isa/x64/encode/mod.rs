@@ -1,0 +1,199 @@
+//! From instructions to bytes.
+
+pub(super) mod control;
+mod float;
+pub(super) mod integer;
+mod operands;
+mod shift;
+#[cfg(test)]
+mod tests;
+
+use super::frame::{self, FrameLayout};
+use super::inst::{Alu, FLogic, Inst, Size};
+use crate::RelocKind;
+use crate::buffer::{Buffer, Counter, EncodeError, FixupForm, Sink};
+use crate::encode::{Context, Encode, Measure};
+use crate::selected::Frame;
+
+impl Encode for Inst {
+    type Frame<'a> = FrameLayout<'a>;
+
+    const ALIGNMENT: u32 = 16;
+    /// `ud2`
+    const TRAP: &'static [u8] = &[0x0f, 0x0b];
+    /// `int3`
+    const FILLER: u8 = 0xcc;
+    const MAX_SITE_PADDING: u32 = control::MAX_SITE_PADDING;
+
+    fn layout(frame: &Frame) -> Result<FrameLayout<'_>, EncodeError> {
+        FrameLayout::new(frame)
+    }
+
+    fn frame_size(frame: &FrameLayout<'_>) -> u32 {
+        frame.size()
+    }
+
+    fn spill_offset(frame: &FrameLayout<'_>, slot: u32) -> i32 {
+        frame.spill(slot)
+    }
+
+    fn prologue_size(frame: &FrameLayout<'_>) -> u32 {
+        frame.prologue_size
+    }
+
+    fn prologue(frame: &FrameLayout<'_>, buffer: &mut Buffer<'_>) {
+        frame::prologue(frame, buffer);
+    }
+
+    #[inline]
+    fn measure(&self, frame: &FrameLayout<'_>) -> Measure {
+        match *self {
+            Inst::Bind { label } => Measure::Bind(label),
+            Inst::Jcc { target, .. } => Measure::Branch {
+                target,
+                forms: control::JCC,
+            },
+            Inst::Jmp { target } => Measure::Jump {
+                target,
+                forms: control::JMP,
+            },
+            Inst::TrapIf { .. } => Measure::TrapBranch {
+                forms: control::JCC,
+            },
+            Inst::PatchSite { .. } => Measure::Site(control::SITE_SIZE),
+            Inst::Call { .. } => Measure::Size(5),
+            Inst::FuncAddr { .. } => Measure::Size(10),
+            Inst::Ret => Measure::Size(frame.epilogue_size),
+            Inst::MayTrap { .. } => Measure::Size(0),
+            _ => {
+                let mut counter = Counter::default();
+                plain(self, frame, &mut counter);
+                Measure::Size(counter.len)
+            }
+        }
+    }
+
+    #[inline]
+    fn emit(&self, cx: &mut Context<'_, '_, Self>) {
+        match *self {
+            Inst::Bind { label } => cx.buffer.bind(label),
+            Inst::Jcc { cc, target } => control::jcc(cx, cc, target),
+            Inst::Jmp { target } => control::jmp(cx, target),
+            Inst::TrapIf { cc, code, srcloc } => {
+                let trap = cx.buffer.defer_trap(code, srcloc);
+                control::jcc_trap(&mut cx.buffer, cc, trap);
+            }
+            Inst::PatchSite { site } => {
+                cx.pad_site();
+                control::site_off(&mut cx.buffer);
+                cx.patch_site(site, control::SITE_SIZE as u8);
+            }
+            Inst::Call { func, srcloc } => {
+                control::call(&mut cx.buffer);
+                cx.buffer.reloc(RelocKind::X64CallPcRel4, cx.func, func, -4);
+                cx.buffer.put(0, 4);
+                cx.buffer.call_site(srcloc);
+            }
+            Inst::CallR { srcloc, .. } => {
+                plain(self, &cx.frame, &mut cx.buffer);
+                cx.buffer.call_site(srcloc);
+            }
+            Inst::FuncAddr { dst, func } => {
+                integer::movabs(&mut cx.buffer, dst);
+                cx.buffer.reloc(RelocKind::Abs8, cx.func, func, 0);
+                cx.buffer.put(0, 8);
+            }
+            Inst::MayTrap { code, srcloc } => cx.buffer.trap(code, srcloc),
+            Inst::Ud2 { code, srcloc } => {
+                cx.buffer.trap(code, srcloc);
+                plain(self, &cx.frame, &mut cx.buffer);
+            }
+            _ => plain(self, &cx.frame, &mut cx.buffer),
+        }
+    }
+
+    fn site_padding(offset: u32) -> u32 {
+        control::site_padding(offset)
+    }
+
+    fn pad(buffer: &mut Buffer<'_>, len: u32) {
+        control::pad(buffer, len);
+    }
+
+    fn apply(form: FixupForm, code: &mut [u8], at: u32, target: u32) {
+        operands::apply(form, code, at, target);
+    }
+}
+
+/// Write an instruction whose bytes depend on nothing but itself and the frame: all but the
+/// branches, `Bind`, `PatchSite`, and those with a relocation, which write nothing here.
+#[rustfmt::skip]
+fn plain<S: Sink>(inst: &Inst, f: &FrameLayout<'_>, s: &mut S) {
+    match *inst {
+        Inst::MovRR { size, dst, src } => integer::mov_rr(s, size, dst, src),
+        Inst::MovRI { dst, imm } => integer::mov_ri(s, dst, imm),
+        Inst::ZeroR { dst } => integer::alu_rr(s, Alu::Xor, Size::S32, dst, dst),
+        Inst::MovzxRR { from, dst, src } => integer::movzx_rr(s, from, dst, src),
+        Inst::LoadZx { from, dst, mem } => integer::load_zx(s, from, dst, mem, f),
+        Inst::MovsxRR { from, to, dst, src } => integer::movsx_rr(s, from, to, dst, src),
+        Inst::LoadSx { from, to, dst, mem } => integer::load_sx(s, from, to, dst, mem, f),
+        Inst::StoreMR { size, mem, src } => integer::store_mr(s, size, mem, src, f),
+        Inst::StoreMI { size, mem, imm } => integer::store_mi(s, size, mem, imm, f),
+        Inst::Lea { size, dst, mem } => integer::lea(s, size, dst, mem, f),
+        Inst::Xchg { a, b } => integer::xchg(s, a, b),
+        Inst::Push { src } => integer::push(s, src),
+        Inst::Pop { dst } => integer::pop(s, dst),
+        Inst::PushM { mem } => integer::push_m(s, mem, f),
+        Inst::PopM { mem } => integer::pop_m(s, mem, f),
+
+        Inst::AluRR { op, size, dst, src } => integer::alu_rr(s, op, size, dst, src),
+        Inst::AluRI { op, size, dst, imm } => integer::alu_ri(s, op, size, dst, imm),
+        Inst::AluRM { op, size, dst, mem } => integer::alu_rm(s, op, size, dst, mem, f),
+        Inst::AluMR { op, size, mem, src } => integer::alu_mr(s, op, size, mem, src, f),
+        Inst::AluMI { op, size, mem, imm } => integer::alu_mi(s, op, size, mem, imm, f),
+        Inst::UnaryR { op, size, dst } => integer::unary(s, op, size, dst),
+        Inst::ImulRR { size, dst, src } => integer::imul_rr(s, size, dst, src),
+        Inst::ImulRM { size, dst, mem } => integer::imul_rm(s, size, dst, mem, f),
+        Inst::ImulRRI { size, dst, src, imm } => integer::imul_rri(s, size, dst, src, imm),
+        Inst::MulWide { signed, size, src } => integer::mul_wide(s, signed, size, src),
+        Inst::Div { signed, size, src } => integer::div(s, signed, size, src),
+        Inst::SignRax { size } => integer::sign_rax(s, size),
+        Inst::ShiftRI { op, size, dst, imm } => shift::shift_ri(s, op, size, dst, imm),
+        Inst::ShiftRC { op, size, dst } => shift::shift_rc(s, op, size, dst),
+        Inst::ShiftX { op, size, dst, src, amount } => shift::shift_x(s, op, size, dst, src, amount),
+        Inst::Rorx { size, dst, src, imm } => shift::rorx(s, size, dst, src, imm),
+        Inst::BitCountRR { op, size, dst, src } => integer::bit_count(s, op, size, dst, src),
+        Inst::Setcc { cc, dst } => integer::setcc(s, cc, dst),
+        Inst::CmovRR { cc, size, dst, src } => integer::cmov_rr(s, cc, size, dst, src),
+        Inst::CmovRM { cc, size, dst, mem } => integer::cmov_rm(s, cc, size, dst, mem, f),
+
+        Inst::FMovRR { dst, src } => float::mov_rr(s, dst, src),
+        Inst::FLoad { size, dst, mem } => float::load(s, size, dst, mem, f),
+        Inst::FStore { size, mem, src } => float::store(s, size, mem, src, f),
+        Inst::FAluRR { op, size, dst, src } => float::alu_rr(s, op, size, dst, src),
+        Inst::FAluRM { op, size, dst, mem } => float::alu_rm(s, op, size, dst, mem, f),
+        Inst::FAluRRR { op, size, dst, a, b } => float::alu_rrr(s, op, size, dst, a, b),
+        Inst::FAluRRM { op, size, dst, a, mem } => float::alu_rrm(s, op, size, dst, a, mem, f),
+        Inst::FLogicRR { op, dst, src } => float::logic_rr(s, op, dst, src),
+        Inst::FLogicRM { op, dst, mem } => float::logic_rm(s, op, dst, mem, f),
+        Inst::FZero { dst } => float::logic_rr(s, FLogic::Xor, dst, dst),
+        Inst::UcomisRR { size, a, b } => float::ucomis_rr(s, size, a, b),
+        Inst::UcomisRM { size, a, mem } => float::ucomis_rm(s, size, a, mem, f),
+        Inst::Round { size, mode, dst, src } => float::round(s, size, mode, dst, src),
+        Inst::CvtIntToF { from, to, dst, src } => float::cvt_int_to_f(s, from, to, dst, src),
+        Inst::CvtFToInt { from, to, dst, src } => float::cvt_f_to_int(s, from, to, dst, src),
+        Inst::CvtFToF { from, dst, src } => float::cvt_f_to_f(s, from, dst, src),
+        Inst::MovIntToF { size, dst, src } => float::mov_int_to_f(s, size, dst, src),
+        Inst::MovFToInt { size, dst, src } => float::mov_f_to_int(s, size, dst, src),
+
+        Inst::JmpTable { index, tmp, table } => control::jmp_table(s, index, tmp, table, f),
+        Inst::CallR { target, .. } => control::call_r(s, target),
+        Inst::Ret => frame::epilogue(f, s),
+        Inst::Ud2 { .. } => control::ud2(s),
+        Inst::Int3 => control::int3(s),
+
+        Inst::Bind { .. } | Inst::Jcc { .. } | Inst::Jmp { .. } | Inst::TrapIf { .. }
+        | Inst::MayTrap { .. } | Inst::PatchSite { .. } | Inst::Call { .. }
+        | Inst::FuncAddr { .. } => {}
+    }
+}

@@ -1,0 +1,200 @@
+//! The frame: what is where in it, how it is made and taken down.
+//!
+//! ```text
+//! rbp + 16     incoming stack arguments
+//! rbp + 8      return address
+//! rbp          caller's rbp
+//! rbp - 8      callee-saved registers, in the order of their numbers
+//!              spill cells
+//!              explicit stack slots, aligned to 16
+//! rsp          outgoing stack arguments
+//! ```
+
+use super::encode::control;
+use super::encode::integer::{alu_mr, alu_ri, lea, mov_ri, mov_rr, pop, push};
+use super::inst::{Alu, Cc, Mem, Size};
+use super::regs::{R11, RAX, RBP, RSP};
+use crate::RegSet;
+use crate::buffer::{Counter, EncodeError, MAX_FRAME, Sink};
+use crate::selected::Frame;
+use nopal_ir::{SourceLoc, StackSlotData, TrapCode};
+
+/// Alignment of the stack pointer at calls (System V ABI), and of the area of stack slots.
+const STACK_ALIGNMENT: u64 = 16;
+
+/// The least size of the guard below a stack, in bytes.
+const GUARD: u32 = 4096;
+
+/// Up to this many pages are probed without a loop.
+const UNROLLED_PROBES: u32 = 4;
+
+/// Offsets of everything in a frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameLayout<'a> {
+    saved: RegSet,
+    spill_cells: &'a [u32],
+    /// Bytes of saved registers, `rbp` aside.
+    saved_size: u32,
+    /// The area of stack slots, from `rbp`.
+    slots: i32,
+    /// What is subtracted from `rsp` after the pushes.
+    below_saved: u32,
+    pub(super) prologue_size: u32,
+    pub(super) epilogue_size: u32,
+}
+
+impl<'a> FrameLayout<'a> {
+    pub(super) fn new(frame: &'a Frame) -> Result<Self, EncodeError> {
+        let saved_size = 8 * u64::from(frame.saved.len());
+        let cells_end = saved_size + 8 * u64::from(frame.num_cells);
+        let mut end = cells_end;
+        if frame.stack_slots != 0 {
+            end = (end + u64::from(frame.stack_slots)).next_multiple_of(STACK_ALIGNMENT);
+        }
+        let slots = end;
+        end = (end + u64::from(frame.outgoing)).next_multiple_of(8);
+        if frame.has_calls {
+            end = end.next_multiple_of(STACK_ALIGNMENT);
+        }
+        if end > MAX_FRAME {
+            return Err(EncodeError::FrameTooLarge);
+        }
+        let mut layout = FrameLayout {
+            saved: frame.saved,
+            spill_cells: &frame.spill_cells,
+            saved_size: saved_size as u32,
+            slots: -(slots as i32),
+            below_saved: (end - saved_size) as u32,
+            prologue_size: 0,
+            epilogue_size: 0,
+        };
+        let mut counter = Counter::default();
+        prologue(&layout, &mut counter);
+        layout.prologue_size = counter.len;
+        let mut counter = Counter::default();
+        epilogue(&layout, &mut counter);
+        layout.epilogue_size = counter.len;
+        Ok(layout)
+    }
+
+    /// Bytes of stack the frame takes, return address included.
+    pub(super) fn size(&self) -> u32 {
+        16 + self.saved_size + self.below_saved
+    }
+
+    /// The offset of a spill slot from `rbp`.
+    #[inline(always)]
+    pub(super) fn spill(&self, slot: u32) -> i32 {
+        let cell = self.spill_cells[slot as usize];
+        -((self.saved_size + 8 * (cell + 1)) as i32)
+    }
+
+    /// The offset from `rbp` of `offset` in the area of stack slots.
+    pub(super) fn stack_slots<S: Sink>(&self, offset: i32, s: &mut S) -> i32 {
+        self.slots.checked_add(offset).unwrap_or_else(|| {
+            s.fail(EncodeError::FrameOffset);
+            0
+        })
+    }
+}
+
+/// The offset of each stack slot in their area, appended to `offsets`, and the area's size.
+pub(crate) fn stack_slot_offsets(
+    slots: &[StackSlotData],
+    offsets: &mut Vec<u32>,
+) -> Result<u32, EncodeError> {
+    let mut end = 0u64;
+    for slot in slots {
+        let alignment = 1u64
+            .checked_shl(slot.align_shift.into())
+            .unwrap_or(u64::MAX);
+        if alignment > STACK_ALIGNMENT {
+            return Err(EncodeError::SlotAlignment(slot.align_shift));
+        }
+        end = end.next_multiple_of(alignment);
+        offsets.push(end as u32);
+        end += u64::from(slot.size);
+        if end > MAX_FRAME {
+            return Err(EncodeError::FrameTooLarge);
+        }
+    }
+    Ok(end as u32)
+}
+
+/// Make the frame.
+pub(super) fn prologue<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
+    push(s, RBP);
+    mov_rr(s, Size::S64, RBP, RSP);
+    for r in frame.saved.iter() {
+        push(s, r);
+    }
+    // A call pushes 8 bytes below what is reserved here.
+    if frame.below_saved + 8 <= GUARD {
+        reserve(frame.below_saved, s);
+    } else if frame.below_saved / GUARD <= UNROLLED_PROBES {
+        for page in 1..=frame.below_saved / GUARD {
+            probe(Mem::base(RSP, -((page * GUARD) as i32)), frame, s);
+        }
+        reserve(frame.below_saved, s);
+    } else {
+        probe_loop(frame, s);
+        reserve(frame.below_saved % GUARD, s);
+    }
+}
+
+/// Subtract `bytes` from the stack pointer. All registers but it are kept.
+fn reserve<S: Sink>(bytes: u32, s: &mut S) {
+    match bytes {
+        0 => {}
+        8 => push(s, RAX),
+        _ => alu_ri(s, Alu::Sub, Size::S64, RSP, bytes as i32),
+    }
+}
+
+/// Read a word of the stack, so that a step over its guard cannot go unnoticed.
+fn probe<S: Sink>(mem: Mem, frame: &FrameLayout<'_>, s: &mut S) {
+    s.trap(TrapCode::STACK_OVERFLOW, SourceLoc::NONE);
+    alu_mr(s, Alu::Test, Size::S32, mem, RSP, frame);
+}
+
+/// Reserve and probe all whole pages, one by one. `r11` is neither an argument nor preserved.
+fn probe_loop<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
+    mov_ri(s, R11, u64::from(frame.below_saved / GUARD));
+    let mut page = Counter::default();
+    probe_page(frame, &mut page);
+    probe_page(frame, s);
+    control::jcc_rel8(s, Cc::Ne, -(page.len as i8 + control::JCC_REL8_SIZE));
+}
+
+/// Reserve and probe a page, and count it.
+fn probe_page<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
+    alu_ri(s, Alu::Sub, Size::S64, RSP, GUARD as i32);
+    probe(Mem::base(RSP, 0), frame, s);
+    alu_ri(s, Alu::Sub, Size::S32, R11, 1);
+}
+
+/// Take the frame down and return.
+pub(super) fn epilogue<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
+    if frame.below_saved != 0 {
+        if frame.saved.is_empty() {
+            mov_rr(s, Size::S64, RSP, RBP);
+        } else {
+            lea(
+                s,
+                Size::S64,
+                RSP,
+                Mem::base(RBP, -(frame.saved_size as i32)),
+                frame,
+            );
+        }
+    }
+    // Down from the register with the highest number, which was pushed last.
+    let mut saved = frame.saved;
+    while !saved.is_empty() {
+        let last = crate::PReg::from_index(63 - saved.bits().leading_zeros() as usize);
+        pop(s, last);
+        saved.remove(last);
+    }
+    pop(s, RBP);
+    control::ret(s);
+}
