@@ -146,3 +146,9 @@ impl<I> Selected<I> {
         self.constants.len() as u32 - 1
     }
 }
+
+impl<I> Default for Selected<I> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

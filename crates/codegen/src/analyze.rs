@@ -1,0 +1,556 @@
+//! The linear pass before selection: block order, loops, uses and extents of values.
+//!
+//! Blocks are walked in an order in which every block but the entry has a predecessor before it;
+//! so each value's definition precedes its uses. The order the front end filled the blocks in is
+//! kept if it is such an order, else reverse postorder is taken. A *loop* here is the stretch of
+//! blocks from the target of a backward edge to the last source of one; stretches that overlap
+//! are merged, so that loops nest. On reducible control flow laid out with contiguous loops these
+//! are the natural loops; on other graphs they cover more blocks, never fewer.
+
+use nopal_ir::{Block, EntityRef, Function, Inst, InstData, Opcode, Type, Value, ValueDef};
+
+/// No loop.
+pub(crate) const NO_LOOP: u32 = u32::MAX;
+/// No position: the block is not reachable.
+pub(crate) const NO_POS: u32 = u32::MAX;
+/// How many exits of a loop are remembered.
+const MAX_EXITS: u32 = 8;
+
+/// What is known about a value.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct ValueInfo {
+    /// Number of uses, edge arguments and observations included.
+    pub(crate) uses: u32,
+    /// Uses weighted by loop depth.
+    pub(crate) weight: u32,
+    /// Program point of the definition.
+    pub(crate) def: u32,
+    /// Last program point at which the value is live; a loop that it is live through counts whole.
+    pub(crate) end: u32,
+}
+
+/// A loop: a stretch of blocks in the order of [`Analysis::order`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Loop {
+    /// Position of the header.
+    pub(crate) first: u32,
+    /// One past the position of the last block.
+    pub(crate) end: u32,
+    /// The innermost other stretch around this one.
+    outer: u32,
+    /// The innermost natural loop around this one.
+    pub(crate) parent: u32,
+    /// Number of natural loops around and including this one.
+    pub(crate) depth: u32,
+    /// Program point at which it starts.
+    pub(crate) first_point: u32,
+    /// Program point at which it ends.
+    pub(crate) end_point: u32,
+    /// Whether it holds a call that does not preserve all registers.
+    pub(crate) has_call: bool,
+    /// Where its uses of outer values begin and end in [`Analysis::outer_uses`].
+    pub(crate) outer_uses: (u32, u32),
+    /// Blocks outside that are reached from inside: the first few, in [`Analysis::exits`].
+    pub(crate) num_exits: u32,
+}
+
+/// Facts about a function, and the memory to hold them.
+#[derive(Default)]
+pub(crate) struct Analysis {
+    /// Reachable blocks in the order in which they are laid out.
+    pub(crate) order: Vec<Block>,
+    /// Position of each block in `order`, or [`NO_POS`].
+    pub(crate) pos: Vec<u32>,
+    /// Innermost natural loop of each position, or [`NO_LOOP`]: blocks on a stretch from which its
+    /// header cannot be reached again do not count.
+    pub(crate) loop_of: Vec<u32>,
+    /// Innermost stretch that covers each position.
+    stretch_of: Vec<u32>,
+    /// Loops in order of their headers: outer before inner.
+    pub(crate) loops: Vec<Loop>,
+    /// Facts about each value.
+    pub(crate) values: Vec<ValueInfo>,
+    /// The value that holds the same bits in a register: the value itself unless it is an alias
+    /// or an extension or reduction that needs no instruction.
+    pub(crate) repr: Vec<Value>,
+    /// Number of memory effects before each instruction, wrapping; only compared within a block.
+    pub(crate) color: Vec<u32>,
+    /// Values used in a loop and defined outside it, innermost loop at the use, in program order.
+    pub(crate) outer_uses: Vec<Value>,
+    /// Program points of the calls that clobber registers, ascending.
+    pub(crate) calls: Vec<u32>,
+    /// Up to [`MAX_EXITS`] exit targets for each loop.
+    exits: Vec<Block>,
+    /// Program point of the start of each position.
+    points: Vec<u32>,
+    /// For each position, the program point of the first terminator that leads to it.
+    first_pred: Vec<u32>,
+    stack: Vec<(u32, u32)>,
+    marks: Vec<u32>,
+}
+
+impl Analysis {
+    /// Analyse `func`.
+    pub(crate) fn run(&mut self, func: &Function) {
+        if !self.order_as_filled(func) {
+            self.reverse_postorder(func);
+        }
+        self.find_loops(func);
+        self.scan_values(func);
+    }
+
+    /// Keep the order of the front end. False if some block has no predecessor before it.
+    fn order_as_filled(&mut self, func: &Function) -> bool {
+        const REACHED: u32 = u32::MAX - 1;
+        self.order.clear();
+        self.pos.clear();
+        self.pos.resize(func.num_blocks(), NO_POS);
+        let Some(&entry) = func.layout().first() else {
+            return true;
+        };
+        self.pos[entry.index()] = REACHED;
+        for &block in func.layout() {
+            if self.pos[block.index()] != REACHED {
+                continue;
+            }
+            self.pos[block.index()] = self.order.len() as u32;
+            self.order.push(block);
+            let term = func
+                .terminator(block)
+                .expect("a block ends with a terminator");
+            func.for_each_edge(term, |edge| {
+                let at = &mut self.pos[func.block_call(edge).block.index()];
+                if *at == NO_POS {
+                    *at = REACHED;
+                }
+            });
+        }
+        // A block that was reached only after its turn in the layout has no position yet.
+        self.pos.iter().all(|&p| p != REACHED)
+    }
+
+    fn reverse_postorder(&mut self, func: &Function) {
+        const VISITED: u32 = u32::MAX - 1;
+        self.order.clear();
+        self.pos.fill(NO_POS);
+        self.stack.clear();
+        let entry = func.layout()[0];
+        self.pos[entry.index()] = VISITED;
+        self.stack.push((entry.as_u32(), 0));
+        while let Some(&mut (block, ref mut next)) = self.stack.last_mut() {
+            let block = Block::from_u32(block);
+            let term = func
+                .terminator(block)
+                .expect("a block ends with a terminator");
+            let mut at = 0;
+            let mut succ = None;
+            func.for_each_edge(term, |edge| {
+                let to = func.block_call(edge).block;
+                if succ.is_none() && at >= *next && self.pos[to.index()] == NO_POS {
+                    succ = Some((to, at + 1));
+                }
+                at += 1;
+            });
+            match succ {
+                Some((to, resume)) => {
+                    *next = resume;
+                    self.pos[to.index()] = VISITED;
+                    self.stack.push((to.as_u32(), 0));
+                }
+                None => {
+                    self.stack.pop();
+                    self.order.push(block);
+                }
+            }
+        }
+        self.order.reverse();
+        for (i, &block) in self.order.iter().enumerate() {
+            self.pos[block.index()] = i as u32;
+        }
+    }
+
+    /// Find the stretches spanned by backward edges, make them nest, and number them.
+    fn find_loops(&mut self, func: &Function) {
+        let n = self.order.len();
+        self.points.clear();
+        // For each position, one past the last position of the loop it is the header of.
+        self.marks.clear();
+        self.marks.resize(n, 0);
+        self.first_pred.clear();
+        self.first_pred.resize(n, u32::MAX);
+        let mut point = 0;
+        for p in 0..n {
+            let block = self.order[p];
+            self.points.push(point);
+            let data = func.block(block);
+            point += data.end - data.first + 1;
+            let term_point = point - 1;
+            let term = func
+                .terminator(block)
+                .expect("a block ends with a terminator");
+            func.for_each_edge(term, |edge| {
+                let to = self.pos[func.block_call(edge).block.index()] as usize;
+                self.first_pred[to] = self.first_pred[to].min(term_point);
+                if to <= p {
+                    self.marks[to] = self.marks[to].max(p as u32 + 1);
+                }
+            });
+        }
+        self.points.push(point);
+        self.nest_loops();
+        self.number_loops();
+        self.find_natural_loops(func);
+        self.find_exits(func);
+    }
+
+    /// A stretch that begins inside another and ends after it lengthens that one.
+    fn nest_loops(&mut self) {
+        self.stack.clear();
+        for p in 0..self.marks.len() as u32 {
+            let end = self.marks[p as usize];
+            while self.stack.last().is_some_and(|&(_, e)| e <= p) {
+                self.stack.pop();
+            }
+            if end == 0 {
+                continue;
+            }
+            for (first, e) in self.stack.iter_mut().rev() {
+                if *e >= end {
+                    break;
+                }
+                *e = end;
+                self.marks[*first as usize] = end;
+            }
+            self.stack.push((p, end));
+        }
+    }
+
+    fn number_loops(&mut self) {
+        self.loops.clear();
+        self.stretch_of.clear();
+        let mut current = NO_LOOP;
+        for p in 0..self.marks.len() as u32 {
+            while current != NO_LOOP && self.loops[current as usize].end <= p {
+                current = self.loops[current as usize].outer;
+            }
+            let end = self.marks[p as usize];
+            if end != 0 {
+                self.loops.push(Loop {
+                    first: p,
+                    end,
+                    outer: current,
+                    parent: NO_LOOP,
+                    depth: 0,
+                    first_point: self.points[p as usize],
+                    end_point: self.points[end as usize],
+                    has_call: false,
+                    outer_uses: (0, 0),
+                    num_exits: 0,
+                });
+                current = self.loops.len() as u32 - 1;
+            }
+            self.stretch_of.push(current);
+        }
+    }
+
+    /// The deeper of two loops around the same block.
+    fn inner(a: u32, b: u32) -> u32 {
+        // Inner loops have higher numbers than those around them.
+        match (a, b) {
+            (NO_LOOP, l) | (l, NO_LOOP) => l,
+            _ => a.max(b),
+        }
+    }
+
+    /// Assign blocks to natural loops, from the last block to the first: a block is in a loop if
+    /// one of its successors is, or is the header.
+    fn find_natural_loops(&mut self, func: &Function) {
+        self.loop_of.clear();
+        self.loop_of.resize(self.order.len(), NO_LOOP);
+        if self.loops.is_empty() {
+            return;
+        }
+        for p in (0..self.order.len()).rev() {
+            let term = func
+                .terminator(self.order[p])
+                .expect("a block ends with a terminator");
+            // A header is in the loop it heads.
+            let own = self.stretch_of[p];
+            let heads = own != NO_LOOP && self.loops[own as usize].first == p as u32;
+            let mut inside = if heads { own } else { NO_LOOP };
+            func.for_each_edge(term, |edge| {
+                let to = self.pos[func.block_call(edge).block.index()];
+                inside = Self::inner(inside, self.seen_from(p as u32, to));
+            });
+            func.for_each_edge(term, |edge| {
+                let to = self.pos[func.block_call(edge).block.index()];
+                let seen = self.seen_from(p as u32, to);
+                let mut l = inside;
+                // The edge leaves every loop it does not stay in; what it reaches is around them.
+                while l != seen && l != NO_LOOP && (seen == NO_LOOP || l > seen) {
+                    if seen != NO_LOOP {
+                        let parent = self.loops[l as usize].parent;
+                        self.loops[l as usize].parent = Self::inner(parent, seen);
+                    }
+                    l = self.loops[l as usize].outer;
+                }
+            });
+            self.loop_of[p] = inside;
+        }
+        for l in 0..self.loops.len() {
+            let parent = self.loops[l].parent;
+            let around = if parent == NO_LOOP {
+                0
+            } else {
+                self.loops[parent as usize].depth
+            };
+            self.loops[l].depth = around + 1;
+        }
+    }
+
+    /// The loop that the block at `from` shares with its successor at `to`.
+    fn seen_from(&self, from: u32, to: u32) -> u32 {
+        let l = self.stretch_of[to as usize];
+        if to <= from {
+            return l;
+        }
+        let l = self.loop_of[to as usize];
+        if l != NO_LOOP && self.loops[l as usize].first == to {
+            return self.loops[l as usize].parent;
+        }
+        l
+    }
+
+    fn find_exits(&mut self, func: &Function) {
+        self.exits.clear();
+        self.exits
+            .resize(self.loops.len() * MAX_EXITS as usize, Block::from_u32(0));
+        if self.loops.is_empty() {
+            return;
+        }
+        for p in 0..self.order.len() {
+            if self.loop_of[p] == NO_LOOP {
+                continue;
+            }
+            let term = func
+                .terminator(self.order[p])
+                .expect("a block ends with a terminator");
+            func.for_each_edge(term, |edge| {
+                let target = func.block_call(edge).block;
+                let to = self.pos[target.index()];
+                let mut l = self.loop_of[p];
+                while l != NO_LOOP {
+                    if self.contains(l, to) {
+                        break;
+                    }
+                    let info = &mut self.loops[l as usize];
+                    let base = (l * MAX_EXITS) as usize;
+                    let known = &self.exits[base..base + info.num_exits as usize];
+                    if info.num_exits < MAX_EXITS && !known.contains(&target) {
+                        self.exits[base + info.num_exits as usize] = target;
+                        info.num_exits += 1;
+                    }
+                    l = info.parent;
+                }
+            });
+        }
+    }
+
+    /// Whether the block at `pos` is in natural loop `l`.
+    pub(crate) fn contains(&self, l: u32, pos: u32) -> bool {
+        let mut inner = self.loop_of[pos as usize];
+        while inner != NO_LOOP && inner > l {
+            inner = self.loops[inner as usize].parent;
+        }
+        inner == l
+    }
+
+    /// The first few blocks that loop `l` exits to.
+    pub(crate) fn exits(&self, l: u32) -> &[Block] {
+        let base = (l * MAX_EXITS) as usize;
+        &self.exits[base..base + self.loops[l as usize].num_exits as usize]
+    }
+
+    /// One walk over all instructions: uses, extents, effects, aliases, calls.
+    fn scan_values(&mut self, func: &Function) {
+        self.values.clear();
+        self.values.resize(func.num_values(), ValueInfo::default());
+        self.repr.clear();
+        self.repr.extend((0..func.num_values()).map(Value::new));
+        self.color.clear();
+        self.color.resize(func.num_insts(), 0);
+        self.outer_uses.clear();
+        self.calls.clear();
+        let mut color = 0u32;
+        let mut next_loop = 0;
+        for p in 0..self.order.len() {
+            let block = self.order[p];
+            while self
+                .loops
+                .get(next_loop)
+                .is_some_and(|l| l.first == p as u32)
+            {
+                self.loops[next_loop].outer_uses.0 = self.outer_uses.len() as u32;
+                next_loop += 1;
+            }
+            let mut point = self.points[p];
+            for v in func.block_params(block) {
+                self.values[v.index()].def = point;
+            }
+            let loop_id = self.loop_of[p];
+            for inst in func.block_insts(block) {
+                point += 1;
+                self.color[inst.index()] = color;
+                if self.note_alias(func, inst) {
+                    continue;
+                }
+                func.for_each_operand(inst, |v| self.note_use(func, v, point, p));
+                let opcode = func.opcode(inst);
+                if opcode.is_call() {
+                    color = color.wrapping_add(1);
+                    if clobbers_registers(func, inst) {
+                        self.calls.push(point);
+                        self.note_call(loop_id);
+                    }
+                } else if opcode.has_side_effect() {
+                    color = color.wrapping_add(1);
+                }
+                for v in func.inst_results(inst) {
+                    self.values[v.index()].def = point;
+                }
+            }
+            let mut l = self.stretch_of[p];
+            while l != NO_LOOP && self.loops[l as usize].end == p as u32 + 1 {
+                self.loops[l as usize].outer_uses.1 = self.outer_uses.len() as u32;
+                l = self.loops[l as usize].outer;
+            }
+        }
+    }
+
+    /// If `inst` needs no code, make its result stand for its operand.
+    fn note_alias(&mut self, func: &Function, inst: Inst) -> bool {
+        let InstData::Unary { opcode, arg } = *func.inst(inst) else {
+            return false;
+        };
+        let result = func.first_result(inst);
+        let (from, to) = (func.value_type(arg), func.value_type(result));
+        let free = match opcode {
+            // The upper half of a register that holds an `i32` is zero.
+            Opcode::Uextend if from == Type::I32 => true,
+            // A comparison's result is extended to the whole register.
+            Opcode::Uextend => self.is_bool(func, arg),
+            // The upper bits of narrower integers are undefined.
+            Opcode::Ireduce => to != Type::I32 || self.is_bool(func, arg),
+            _ => false,
+        };
+        if free {
+            self.repr[result.index()] = self.resolve(func, arg);
+        }
+        free
+    }
+
+    fn is_bool(&self, func: &Function, v: Value) -> bool {
+        let v = self.resolve(func, v);
+        matches!(func.value_def(v), ValueDef::Result(i, _)
+            if matches!(func.opcode(i), Opcode::Icmp | Opcode::Fcmp))
+    }
+
+    #[inline]
+    fn resolve(&self, func: &Function, v: Value) -> Value {
+        let r = self.repr[v.index()];
+        if r != v {
+            return r;
+        }
+        match func.value_def(v) {
+            ValueDef::Alias(_) => self.repr[func.resolve(v).index()],
+            _ => v,
+        }
+    }
+
+    #[inline]
+    fn note_use(&mut self, func: &Function, v: Value, point: u32, pos: usize) {
+        let r = self.resolve(func, v);
+        if r != v {
+            self.repr[v.index()] = r;
+        }
+        let info = &mut self.values[r.index()];
+        info.uses += 1;
+        info.end = info.end.max(point);
+        let mut around = self.stretch_of[pos];
+        if around == NO_LOOP {
+            info.weight = info.weight.saturating_add(1);
+            return;
+        }
+        // A value from before a stretch is live to its end.
+        while around != NO_LOOP && self.loops[around as usize].first_point > info.def {
+            info.end = info.end.max(self.loops[around as usize].end_point);
+            around = self.loops[around as usize].outer;
+        }
+        let mut weight = 1;
+        let l = self.loop_of[pos];
+        if l != NO_LOOP {
+            let inner = &self.loops[l as usize];
+            weight = 1 << (3 * inner.depth.min(6));
+            if info.def < inner.first_point {
+                self.outer_uses.push(r);
+            }
+        }
+        info.weight = info.weight.saturating_add(weight);
+    }
+
+    fn note_call(&mut self, mut l: u32) {
+        while l != NO_LOOP && !self.loops[l as usize].has_call {
+            self.loops[l as usize].has_call = true;
+            l = self.loops[l as usize].parent;
+        }
+    }
+
+    /// Whether a call lies inside the extent of `v`.
+    pub(crate) fn crosses_call(&self, v: Value) -> bool {
+        let info = &self.values[v.index()];
+        let at = self.calls.partition_point(|&c| c <= info.def);
+        self.calls.get(at).is_some_and(|&c| c < info.end)
+    }
+
+    /// Depth of the innermost loop at a position.
+    pub(crate) fn depth(&self, pos: u32) -> u32 {
+        match self.loop_of[pos as usize] {
+            NO_LOOP => 0,
+            l => self.loops[l as usize].depth,
+        }
+    }
+
+    /// The stretch during which a stack cell that holds `v` must not hold anything else: twice the
+    /// program point, plus one where a result is written. The cell of a block parameter is
+    /// written on the edges that lead to the block.
+    pub(crate) fn cell_extent(&self, func: &Function, v: Value) -> (u32, u32) {
+        let info = &self.values[v.index()];
+        let ValueDef::Param(block, _) = func.value_def(v) else {
+            return (2 * info.def + 1, 2 * info.end.max(info.def) + 1);
+        };
+        let pos = self.pos[block.index()];
+        let start = self.first_pred[pos as usize].min(info.def);
+        let end = match self.loop_of[pos as usize] {
+            l if l != NO_LOOP && self.loops[l as usize].first == pos => {
+                self.loops[l as usize].end_point.max(info.end)
+            }
+            _ => info.end.max(info.def),
+        };
+        (2 * start, 2 * end + 1)
+    }
+
+    /// Whether the value was defined before loop `l`.
+    pub(crate) fn defined_before(&self, v: Value, l: u32) -> bool {
+        self.values[v.index()].def < self.loops[l as usize].first_point
+    }
+}
+
+/// Whether a call leaves the registers of the caller changed.
+pub(crate) fn clobbers_registers(func: &Function, inst: Inst) -> bool {
+    let sig = match *func.inst(inst) {
+        InstData::Call { func: callee, .. } => func.ext_func(callee).signature,
+        InstData::CallIndirect { sig, .. } => sig,
+        _ => return false,
+    };
+    func.sig(sig).call_conv != nopal_ir::CallConv::PreserveAll
+}

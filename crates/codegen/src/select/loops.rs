@@ -1,0 +1,212 @@
+//! Loops: the state that backward edges lead to, chosen before the header is reached.
+
+use super::edges::EntryState;
+use super::moves::{Loc, Move, Place};
+use super::{Isa, NO_REG, NO_SLOT, Selector};
+use crate::analyze::NO_LOOP;
+use crate::label::Label;
+use crate::{PReg, RegClass, RegSet};
+use nopal_ir::{Block, EntityRef, Value};
+
+/// Registers of each class that a latch state leaves to the loop's own work.
+const RESERVED: usize = 3;
+
+/// What the backward edges to a block agree to deliver.
+#[derive(Clone, Copy)]
+pub(super) struct LatchState {
+    state: EntryState,
+    /// Where they lead: the block itself, or moves in front of it.
+    label: Label,
+}
+
+impl<I: Isa> Selector<'_, I> {
+    /// The state for edges from the current block back to `block` at `pos`, chosen now if this is
+    /// the first such edge met.
+    pub(super) fn latch_state(&mut self, block: Block, pos: u32) -> (EntryState, Label) {
+        let known = self.s.latch_of[pos as usize];
+        if known != u32::MAX {
+            let latch = self.s.latches[known as usize];
+            return (latch.state, latch.label);
+        }
+        let state = self.choose_latch_state(block, pos);
+        let label = self.out.new_label();
+        self.s.latch_of[pos as usize] = self.s.latches.len() as u32;
+        self.s.latches.push(LatchState { state, label });
+        (state, label)
+    }
+
+    /// Choose which values stay in registers around the loop: its parameters and the values from
+    /// outside that it uses, densest first, then values that are needed after it.
+    fn choose_latch_state(&mut self, block: Block, pos: u32) -> EntryState {
+        let l = self.an.loop_of[pos as usize];
+        let start = self.s.entry_pool.len() as u32;
+        if l == NO_LOOP || self.an.loops[l as usize].first != pos {
+            // Not a loop the analysis made out: everything goes through slots.
+            return EntryState {
+                regs: RegSet::EMPTY,
+                start,
+            };
+        }
+        let mut candidates = core::mem::take(&mut self.s.candidates);
+        self.collect_candidates(block, l, &mut candidates);
+        let has_call = self.an.loops[l as usize].has_call;
+        let mut chosen = [const { None }; 64];
+        let mut regs = RegSet::EMPTY;
+        let mut left = I::ORDER.map(|order| order.len() - RESERVED);
+        for &(_, v) in &candidates {
+            let class = Self::class(self.func.value_type(v));
+            if left[class as usize] == 0 {
+                continue;
+            }
+            let Some(r) = self.loop_register(v, class, regs, has_call) else {
+                continue;
+            };
+            left[class as usize] -= 1;
+            regs.insert(r);
+            chosen[r.index()] = Some(v);
+        }
+        self.s.candidates = candidates;
+        for r in regs.iter() {
+            let v: Value = chosen[r.index()].expect("every chosen register has its value");
+            self.s.vals[v.index()].hint = r.index() as u8;
+            self.s.entry_pool.push(v);
+        }
+        EntryState { regs, start }
+    }
+
+    /// A register for a value that is to stay in it around a loop: the one it has below, if that
+    /// is possible.
+    fn loop_register(
+        &self,
+        v: Value,
+        class: RegClass,
+        taken: RegSet,
+        has_call: bool,
+    ) -> Option<PReg> {
+        let order = I::ORDER[class as usize];
+        let all = RegSet::from_slice(order).minus(taken);
+        let crosses = has_call && self.an.crosses_call(v);
+        let good = if crosses {
+            all.intersect(I::CALLEE_SAVED)
+        } else if self.an.calls.is_empty() {
+            all
+        } else {
+            // Leave the registers that survive calls to those that need them.
+            all.minus(I::CALLEE_SAVED.minus(self.used))
+        };
+        let hint = self.s.vals[v.index()].hint;
+        if hint != NO_REG && good.contains(PReg::from_index(hint.into())) {
+            return Some(PReg::from_index(hint.into()));
+        }
+        let find = |set: RegSet| order.iter().copied().find(|&r| set.contains(r));
+        if crosses {
+            find(good)
+        } else {
+            find(good).or_else(|| find(all))
+        }
+    }
+
+    /// Candidates for the registers of loop `l`, best first.
+    fn collect_candidates(&mut self, block: Block, l: u32, out: &mut Vec<(u32, Value)>) {
+        out.clear();
+        let info = self.an.loops[l as usize];
+        let unit = 1 << (3 * info.depth.min(6));
+        for p in self.func.block_params(block) {
+            if self.an.values[p.index()].uses != 0 {
+                out.push((self.an.values[p.index()].weight.saturating_add(unit), p));
+            }
+        }
+        let params = out.len();
+        let uses = info.outer_uses.0 as usize..info.outer_uses.1 as usize;
+        for &v in &self.an.outer_uses[uses] {
+            if !self.an.defined_before(v, l) || self.s.vals[v.index()].constant {
+                continue;
+            }
+            let weight = &mut self.s.loop_weight[v.index()];
+            if *weight == 0 {
+                out.push((0, v));
+            }
+            *weight += 1;
+        }
+        for (weight, v) in &mut out[params..] {
+            *weight = core::mem::take(&mut self.s.loop_weight[v.index()]).saturating_mul(unit);
+        }
+        // Values that are needed after the loop in a register, if there is room.
+        for i in 0..self.an.exits(l).len() {
+            let exit = self.an.pos[self.an.exits(l)[i].index()];
+            let state = self.s.entries[exit as usize];
+            for k in 0..state.regs.len() {
+                let v = self.s.entry_pool[(state.start + k) as usize];
+                if self.an.defined_before(v, l)
+                    && !self.s.vals[v.index()].constant
+                    && !out.iter().any(|&(_, o)| o == v)
+                {
+                    out.push((0, v));
+                }
+            }
+        }
+        out.sort_by_key(|&(weight, v)| (core::cmp::Reverse(weight), v.as_u32()));
+    }
+
+    /// At the top of a block that backward edges lead to: reconcile what they deliver with what
+    /// it expects.
+    pub(super) fn close_back_edges(&mut self, block: Block) {
+        let latch = self.s.latches[self.s.latch_of[self.pos as usize] as usize];
+        let entry = self.s.entries[self.pos as usize];
+        // Where each value is on the backward edges.
+        let mut delivered = [None; 64];
+        self.for_each_in(latch.state, |_, r, v| delivered[r.index()] = Some(v));
+        let find = |v: Value| {
+            latch
+                .state
+                .regs
+                .iter()
+                .find(|r| delivered[r.index()] == Some(v))
+                .map(Loc::Reg)
+        };
+        let mut moves = core::mem::take(&mut self.s.edge_moves[0]);
+        moves.clear();
+        self.for_each_in(entry, |cx, r, v| {
+            let src = find(v).unwrap_or_else(|| {
+                if cx.s.vals[v.index()].constant {
+                    Loc::Const(cx.constant_bits(v).0)
+                } else {
+                    Loc::Place(cx.slot(v))
+                }
+            });
+            moves.push(Move {
+                dst: Loc::Reg(r),
+                src,
+                ty: cx.func.value_type(v),
+            });
+        });
+        // A parameter delivered in a register whose home turned out to be its slot.
+        for p in self.func.block_params(block) {
+            let state = self.s.vals[p.index()];
+            if state.reg == NO_REG
+                && state.slot != NO_SLOT
+                && !state.mark
+                && let Some(src) = find(p)
+            {
+                let dst = Loc::Place(Place::Slot(state.slot));
+                moves.push(Move {
+                    dst,
+                    src,
+                    ty: self.func.value_type(p),
+                });
+            }
+        }
+        moves.retain(|m| m.dst != m.src);
+        let to = self.s.block_labels[self.pos as usize];
+        if moves.is_empty() {
+            self.out.labels[latch.label.index()] = to;
+        } else {
+            let all = I::ORDER
+                .iter()
+                .fold(RegSet::EMPTY, |s, o| s.union(RegSet::from_slice(o)));
+            let free = all.minus(entry.regs).minus(latch.state.regs);
+            self.edge_chunk(latch.label, to, &mut moves, free);
+        }
+        self.s.edge_moves[0] = moves;
+    }
+}

@@ -1,0 +1,222 @@
+//! Parallel moves: on edges, around calls, at entry and return.
+
+use super::{Isa, Selector};
+use crate::{PReg, RegSet};
+use nopal_ir::Type;
+
+/// Eight bytes of memory that moves read and write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// A spill slot, or with the top bit set an incoming stack argument.
+    Slot(u32),
+    /// An outgoing stack argument: an offset from the stack pointer.
+    Outgoing(u32),
+    /// An offset in the area of stack slots.
+    StackArea(u32),
+    /// An address in a register plus an offset.
+    At(PReg, i32),
+}
+
+/// An end of a move.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Loc {
+    Reg(PReg),
+    Place(Place),
+    /// Bits of a constant; only as a source.
+    Const(u64),
+}
+
+/// `dst = src` of a value of type `ty`. The moves of a list happen at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Move {
+    pub(crate) dst: Loc,
+    pub(crate) src: Loc,
+    pub(crate) ty: Type,
+}
+
+/// Reused memory of the ordering of moves.
+#[derive(Default)]
+pub(super) struct Ordering {
+    /// The moves in an order in which they can be carried out one by one.
+    sequence: Vec<Move>,
+    /// Which move writes a location, by [`key`].
+    writers: Vec<(u64, u32)>,
+    /// How many moves still have to read what each move overwrites.
+    readers: Vec<u32>,
+    ready: Vec<u32>,
+}
+
+impl<I: Isa> Selector<'_, I> {
+    /// Emit the moves in `list`, whose destinations differ, as if they happened at once. `free` are
+    /// registers that hold nothing before or after them, for use in between. The base of a
+    /// [`Place::At`] is not among the destinations.
+    pub(super) fn parallel_move(&mut self, list: &mut Vec<Move>, mut free: RegSet) {
+        list.retain(|m| m.dst != m.src);
+        if let [m] = list[..] {
+            return self.one_move(m, free);
+        }
+        let mut ordering = core::mem::take(&mut self.s.ordering);
+        ordering.begin(list);
+        while let Some(stuck) = ordering.drain(list) {
+            let (dst, ty) = ordering.stuck(list, stuck);
+            let class = Self::class(ty) as usize;
+            let temp = I::ORDER[class].iter().copied().find(|&r| free.contains(r));
+            let aside = match temp {
+                Some(t) => {
+                    free.remove(t);
+                    self.used.insert(t);
+                    Loc::Reg(t)
+                }
+                None => Loc::Place(Place::Slot(self.new_slot(super::NO_VALUE))),
+            };
+            ordering.sequence.push(Move {
+                dst: aside,
+                src: dst,
+                ty,
+            });
+            for m in list.iter_mut().filter(|m| m.src == dst) {
+                m.src = aside;
+            }
+        }
+        for &m in ordering.sequence.iter().rev() {
+            self.one_move(m, free);
+        }
+        self.s.ordering = ordering;
+    }
+
+    /// Emit a single move.
+    fn one_move(&mut self, m: Move, free: RegSet) {
+        match (m.dst, m.src) {
+            (Loc::Reg(d), Loc::Reg(s)) => self.emit(I::mov(d, s)),
+            (Loc::Reg(d), Loc::Place(p)) => self.emit(I::load(d, p, m.ty)),
+            (Loc::Reg(d), Loc::Const(bits)) => {
+                I::load_const(self.out, d, bits, m.ty, self.flags_live);
+            }
+            (Loc::Place(p), Loc::Reg(s)) => self.emit(I::store(p, s)),
+            (Loc::Place(p), src) => {
+                if let Loc::Const(bits) = src
+                    && let Some(inst) = I::store_const(p, bits)
+                {
+                    return self.emit(inst);
+                }
+                let class = Self::class(m.ty) as usize;
+                let temp = I::ORDER[class].iter().copied().find(|&r| free.contains(r));
+                match (temp, src) {
+                    (Some(t), _) => {
+                        self.used.insert(t);
+                        self.emit(I::store(p, t));
+                        self.one_move(
+                            Move {
+                                dst: Loc::Reg(t),
+                                ..m
+                            },
+                            free,
+                        );
+                    }
+                    (None, Loc::Place(from)) => I::copy_place(&mut self.out.insts, p, from),
+                    (None, _) => self.const_through_borrowed(p, m),
+                }
+            }
+            (Loc::Const(_), _) => unreachable!("a constant is not a destination"),
+        }
+    }
+
+    /// Store a constant when every register is taken: one is set aside in a slot meanwhile.
+    fn const_through_borrowed(&mut self, p: Place, m: Move) {
+        let t = I::ORDER[Self::class(m.ty) as usize][0];
+        let aside = Place::Slot(self.new_slot(super::NO_VALUE));
+        self.emit(I::load(
+            t,
+            aside,
+            if m.ty.is_float() {
+                Type::F64
+            } else {
+                Type::I64
+            },
+        ));
+        self.emit(I::store(p, t));
+        let Loc::Const(bits) = m.src else {
+            unreachable!("only constants come here")
+        };
+        I::load_const(self.out, t, bits, m.ty, true);
+        self.emit(I::store(aside, t));
+    }
+}
+
+/// A number for each location that can be overwritten.
+fn key(loc: Loc) -> u64 {
+    match loc {
+        Loc::Reg(r) => r.index() as u64,
+        Loc::Place(Place::Slot(n)) => 1 << 32 | u64::from(n),
+        Loc::Place(Place::Outgoing(n)) => 2 << 32 | u64::from(n),
+        Loc::Place(Place::StackArea(n)) => 3 << 32 | u64::from(n),
+        Loc::Place(Place::At(r, n)) => (r.index() as u64 + 4) << 32 | u64::from(n as u32),
+        Loc::Const(_) => u64::MAX,
+    }
+}
+
+/// The move has been put in the sequence.
+const DONE: u32 = u32::MAX;
+
+impl Ordering {
+    fn begin(&mut self, list: &[Move]) {
+        self.sequence.clear();
+        self.ready.clear();
+        self.writers.clear();
+        self.writers
+            .extend(list.iter().enumerate().map(|(i, m)| (key(m.dst), i as u32)));
+        self.writers.sort_unstable();
+        self.readers.clear();
+        self.readers.resize(list.len(), 0);
+        for m in list {
+            if let Some(w) = self.writer(m.src) {
+                self.readers[w] += 1;
+            }
+        }
+        self.ready
+            .extend((0..list.len() as u32).filter(|&i| self.readers[i as usize] == 0));
+    }
+
+    /// The move that writes `loc`.
+    fn writer(&self, loc: Loc) -> Option<usize> {
+        let key = key(loc);
+        let at = self.writers.binary_search_by_key(&key, |w| w.0).ok()?;
+        Some(self.writers[at].1 as usize)
+    }
+
+    /// Sequence all moves that are ready. If only cycles remain, the number of a move on one.
+    fn drain(&mut self, list: &[Move]) -> Option<usize> {
+        while let Some(i) = self.ready.pop() {
+            let i = i as usize;
+            self.sequence.push(list[i]);
+            self.readers[i] = DONE;
+            if let Some(w) = self.writer(list[i].src) {
+                self.readers[w] -= 1;
+                if self.readers[w] == 0 {
+                    self.ready.push(w as u32);
+                }
+            }
+        }
+        self.readers.iter().position(|&r| r != DONE)
+    }
+
+    /// Let a move on a cycle go ahead: what it overwrites, which the caller sets aside, and its
+    /// widest type.
+    fn stuck(&mut self, list: &[Move], i: usize) -> (Loc, Type) {
+        let dst = list[i].dst;
+        let reader = list
+            .iter()
+            .find(|m| m.src == dst)
+            .expect("a move on a cycle has a reader");
+        self.readers[i] = 0;
+        self.ready.push(i as u32);
+        (
+            dst,
+            if reader.ty.is_float() {
+                Type::F64
+            } else {
+                Type::I64
+            },
+        )
+    }
+}
