@@ -63,14 +63,19 @@ fn missing_feature(err: &wasmparser::Error, bytes: &[u8], start: u64) -> Option<
 pub(crate) fn refuse(err: &wasmparser::Error, bytes: &[u8], start: u64) -> Error {
     match missing_feature(err, bytes, start) {
         Some(name) => Error::unsupported(err.offset(), name),
-        None => Error::invalid(err.offset(), err.message()),
+        None => invalid(err),
     }
+}
+
+/// The message is kept to one line, also where it quotes bytes of the module.
+fn invalid(err: &wasmparser::Error) -> Error {
+    Error::invalid(err.offset(), err.message().replace('\n', " "))
 }
 
 /// The error for a module outside of whose function bodies the validator found `err`.
 ///
-/// Not every use of an unsupported feature is recognized as such while its feature is off. If the
-/// module is valid with one more feature on, that feature is what is missing.
+/// Not every use of an unsupported feature is recognized as such while the feature is off. If the
+/// module is valid with more features on, the least of them that do are what is missing.
 #[cold]
 pub(super) fn refuse_module(err: &wasmparser::Error, wasm: &[u8]) -> Error {
     let valid = |features| {
@@ -81,14 +86,22 @@ pub(super) fn refuse_module(err: &wasmparser::Error, wasm: &[u8]) -> Error {
             .parse_all(wasm)
             .all(|payload| payload.is_ok_and(|payload| validator.payload(&payload).is_ok()))
     };
-    let missing = missing_feature(err, wasm, 0).or_else(|| {
-        KNOWN
-            .iter()
-            .find(|&&(feature, _)| valid(SUPPORTED.union(feature)))
-            .map(|&(_, name)| name)
-    });
-    match missing {
-        Some(name) => Error::unsupported(err.offset(), name),
-        None => Error::invalid(err.offset(), err.message()),
+    if let Some(name) = missing_feature(err, wasm, 0) {
+        return Error::unsupported(err.offset(), name);
     }
+    let all = KNOWN.iter().map(|&(feature, _)| feature);
+    let mut features = all.fold(SUPPORTED, WasmFeatures::union);
+    if !valid(features) {
+        return invalid(err);
+    }
+    let mut names = Vec::new();
+    for &(feature, name) in KNOWN {
+        let without = features.difference(feature);
+        if valid(without) {
+            features = without;
+        } else {
+            names.push(name);
+        }
+    }
+    Error::unsupported(err.offset(), names.join(" and "))
 }

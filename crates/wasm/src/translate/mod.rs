@@ -25,6 +25,7 @@ use crate::sites::{SiteKind, Sites};
 use nopal_ir::{
     BuilderContext, ExternalName, Function, FunctionBuilder, SourceLoc, Type, Value, Variable,
 };
+pub(crate) use call::signature;
 use state::State;
 use visit::ValidateAndTranslate;
 use wasmparser::{BinaryReader, FuncValidator, FuncValidatorAllocations, ValidatorResources};
