@@ -127,6 +127,26 @@ pub(crate) struct LabelState {
     pub(crate) from_end: u32,
     /// The number of instructions between it and the end of the last chunk that have bytes.
     pub(crate) insts_from_end: u32,
+    /// The last of [`EncodeScratch::backward`] that leads to it, or [`NO_BRANCH`].
+    pub(crate) backward: u32,
+}
+
+/// No backward branch.
+pub(crate) const NO_BRANCH: u32 = u32::MAX;
+
+/// A branch whose target had not been met when it was measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BackwardBranch {
+    /// At most this many bytes are between its end and the end of the last chunk.
+    pub(crate) from_end: u32,
+    /// How much smaller the short form is.
+    pub(crate) saving: u32,
+    /// How far back from its end the short form reaches.
+    pub(crate) reach: u32,
+    /// The number of labels met before it.
+    pub(crate) labels: u32,
+    /// Another one to the same label, or [`NO_BRANCH`].
+    pub(crate) next: u32,
 }
 
 impl LabelState {
@@ -149,6 +169,10 @@ pub(crate) struct EncodeScratch {
     pub(crate) labels: Vec<LabelState>,
     /// The decision for each branch, last branch first.
     pub(crate) branches: Vec<Branch>,
+    /// The labels measured, last label first.
+    pub(crate) measured: Vec<Label>,
+    /// Backward branches, last branch first.
+    pub(crate) backward: Vec<BackwardBranch>,
     fixups: Vec<Fixup>,
     traps: Vec<DeferredTrap>,
     trap_offsets: Vec<u32>,
@@ -165,10 +189,13 @@ impl EncodeScratch {
             offset: UNBOUND,
             from_end: UNBOUND,
             insts_from_end: 0,
+            backward: NO_BRANCH,
         };
         self.labels.clear();
         self.labels.resize(num_labels, unbound);
         self.branches.clear();
+        self.measured.clear();
+        self.backward.clear();
         self.fixups.clear();
         self.traps.clear();
         self.trap_offsets.clear();

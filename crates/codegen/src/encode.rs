@@ -3,9 +3,11 @@
 //! Before it, the instructions are measured from the last to the first. At a forward branch the
 //! distance to its target is then known up to an upper bound that is nearly exact, so the branch
 //! gets its short form whenever that is sure to reach. A backward branch is decided when it is
-//! written, by its exact distance.
+//! written, by its exact distance; until its target is met, it is measured as long.
 
-use crate::buffer::{Branch, Buffer, EncodeError, EncodeScratch, FixupForm, MAX_CODE};
+use crate::buffer::{
+    BackwardBranch, Branch, Buffer, EncodeError, EncodeScratch, FixupForm, MAX_CODE, NO_BRANCH,
+};
 use crate::label::Label;
 use crate::selected::{Chunk, Frame, Selected, SelectedLoc};
 use crate::{CompiledCode, ObservedValue, PatchableCallSite, ValueLoc};
@@ -14,7 +16,7 @@ use nopal_ir::Function;
 /// The size of an instruction, or what it depends on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Measure {
-    /// At most this many bytes.
+    /// This many bytes.
     Size(u32),
     /// Binds a label.
     Bind(Label),
@@ -37,6 +39,8 @@ pub(crate) struct BranchForms {
     pub(crate) long: u32,
     /// How far beyond its own end the short form reaches.
     pub(crate) reach: u32,
+    /// How far back from its own end the short form reaches.
+    pub(crate) reach_back: u32,
 }
 
 /// An instruction set that can be encoded, implemented by its instruction type.
@@ -155,12 +159,17 @@ fn measure<I: Encode>(
         for inst in &selected.insts[range] {
             walk.inst::<I>(inst.measure(frame));
         }
+        let padded = distance_to_site(selected, chunk, frame).is_some();
+        if padded {
+            // The site needs no padding of its own; see `Context::chunk`.
+            walk.size -= I::MAX_SITE_PADDING;
+        }
         walk.bind(chunk.label);
+        if padded {
+            walk.size += I::MAX_SITE_PADDING;
+        }
         if chunk.loop_header {
             walk.size += LOOP_ALIGNMENT - 1;
-        }
-        if distance_to_site(selected, chunk, frame).is_some() {
-            walk.size += I::MAX_SITE_PADDING;
         }
     }
     let traps = walk.traps as u64 * I::TRAP.len() as u64;
@@ -191,14 +200,8 @@ impl<S> MeasureWalk<'_, S> {
             Measure::Size(size) => size,
             Measure::Bind(label) => return self.bind(label),
             Measure::Site(size) => size + I::MAX_SITE_PADDING,
-            Measure::Branch { target, forms } => {
-                let branch = self.branch(target, forms, false);
-                self.decide(branch, forms)
-            }
-            Measure::Jump { target, forms } => {
-                let branch = self.branch(target, forms, true);
-                self.decide(branch, forms)
-            }
+            Measure::Branch { target, forms } => self.branch(target, forms, false),
+            Measure::Jump { target, forms } => self.branch(target, forms, true),
             Measure::TrapBranch { forms } => {
                 let distance = self.size + self.traps * I::TRAP.len() as u32;
                 self.traps += 1;
@@ -213,15 +216,56 @@ impl<S> MeasureWalk<'_, S> {
 
     #[inline]
     fn bind(&mut self, label: Label) {
+        let backward = self.scratch.labels[label.index()].backward;
+        if backward != NO_BRANCH {
+            self.shrink_backward(backward);
+        }
         let state = &mut self.scratch.labels[label.index()];
         state.from_end = self.size;
         state.insts_from_end = self.insts;
+        self.scratch.measured.push(label);
     }
 
+    /// The target of a list of backward branches is here. Those that are sure to be short have
+    /// been measured too large, and so has all between them and here. That is no more than the
+    /// short form reaches, so there is little to correct.
+    #[cold]
+    fn shrink_backward(&mut self, mut branch: u32) {
+        while branch != NO_BRANCH {
+            let BackwardBranch {
+                from_end,
+                saving,
+                reach,
+                labels,
+                next,
+            } = self.scratch.backward[branch as usize];
+            if self.size - saving - from_end <= reach {
+                self.size -= saving;
+                for label in &self.scratch.measured[labels as usize..] {
+                    self.scratch.labels[label.index()].from_end -= saving;
+                }
+                for later in &mut self.scratch.backward[branch as usize + 1..] {
+                    later.from_end -= saving;
+                }
+            }
+            branch = next;
+        }
+    }
+
+    /// Decide the form of a branch; gives its size.
     #[inline]
-    fn branch(&self, target: Label, forms: BranchForms, jump: bool) -> Branch {
-        let state = self.scratch.labels[self.selected.resolve(target).index()];
-        if !state.is_measured() {
+    fn branch(&mut self, target: Label, forms: BranchForms, jump: bool) -> u32 {
+        let target = self.selected.resolve(target).index();
+        let state = self.scratch.labels[target];
+        let branch = if !state.is_measured() {
+            self.scratch.labels[target].backward = self.scratch.backward.len() as u32;
+            self.scratch.backward.push(BackwardBranch {
+                from_end: self.size,
+                saving: forms.long - forms.short,
+                reach: forms.reach_back,
+                labels: self.scratch.measured.len() as u32,
+                next: state.backward,
+            });
             Branch::Backward
         } else if jump && state.insts_from_end == self.insts {
             Branch::Omitted
@@ -229,7 +273,8 @@ impl<S> MeasureWalk<'_, S> {
             Branch::Short
         } else {
             Branch::Long
-        }
+        };
+        self.decide(branch, forms)
     }
 
     /// Note the decision; gives the size.
@@ -269,10 +314,8 @@ impl<'a, I: Encode> Context<'a, '_, I> {
     fn chunk(&mut self, chunk: &Chunk) {
         if LOOP_ALIGNMENT > 1 && chunk.loop_header {
             let offset = self.buffer.offset();
-            I::pad(
-                &mut self.buffer,
-                offset.next_multiple_of(LOOP_ALIGNMENT) - offset,
-            );
+            let padding = offset.next_multiple_of(LOOP_ALIGNMENT) - offset;
+            I::pad(&mut self.buffer, padding);
         }
         // Padding before the label is executed less often than padding before the site: not by
         // the back edge of a loop, and not at all after a jump.
@@ -283,7 +326,13 @@ impl<'a, I: Encode> Context<'a, '_, I> {
         self.buffer.bind(chunk.label);
         let range = chunk.insts.start as usize..chunk.insts.end as usize;
         for inst in self.selected.insts[range].iter().rev() {
+            let start = self.buffer.offset();
             inst.emit(self);
+            if cfg!(debug_assertions)
+                && let Measure::Size(size) = inst.measure(&self.frame)
+            {
+                assert_eq!(self.buffer.offset() - start, size, "the size measured");
+            }
         }
     }
 
@@ -333,3 +382,6 @@ impl<'a, I: Encode> Context<'a, '_, I> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,19 +9,18 @@ use crate::isa::x64::frame::FrameLayout;
 use crate::isa::x64::inst::{Alu, Cc, Inst, Mem, Size};
 use crate::label::Label;
 
-/// How far a 1-byte distance leads forward.
-const SHORT_REACH: u32 = i8::MAX as u32;
+pub(super) const JCC: BranchForms = forms(6);
+pub(super) const JMP: BranchForms = forms(5);
 
-pub(super) const JCC: BranchForms = BranchForms {
-    short: 2,
-    long: 6,
-    reach: SHORT_REACH,
-};
-pub(super) const JMP: BranchForms = BranchForms {
-    short: 2,
-    long: 5,
-    reach: SHORT_REACH,
-};
+/// The short form has 1 byte of distance.
+const fn forms(long: u32) -> BranchForms {
+    BranchForms {
+        short: 2,
+        long,
+        reach: i8::MAX as u32,
+        reach_back: i8::MIN.unsigned_abs() as u32,
+    }
+}
 
 /// Bytes of [`jcc_rel8`].
 pub(crate) const JCC_REL8_SIZE: i8 = 2;
