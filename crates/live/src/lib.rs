@@ -1,1 +1,33 @@
-//! Executable memory whose patch sites are switched under running threads.
+#![doc = include_str!("../README.md")]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+compile_error!("nopal-live supports x86-64 Linux only so far");
+
+mod code;
+mod config;
+mod directory;
+mod error;
+mod hook;
+mod index;
+mod isa;
+mod memory;
+mod os;
+mod patch;
+mod plan;
+mod protocol;
+mod site;
+mod slots;
+mod space;
+mod state;
+mod trap;
+
+pub use code::{Allocation, Code};
+pub use config::{Protocol, SpaceConfig, VectorState};
+pub use error::{Error, Result, SiteDefect};
+pub use hook::{CallHook, CountHook, Hook, OnceHook};
+pub use index::CodeInfo;
+pub use isa::SiteFrame;
+pub use patch::{Commit, Patch};
+pub use site::{SiteDesc, SiteId};
+pub use space::CodeSpace;

@@ -1,0 +1,193 @@
+//! Ranges of the space and the code in them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::directory::SiteRecord;
+use crate::memory::Range;
+use crate::site;
+use crate::slots::{NO_HOOK, SlotList};
+use crate::{CodeSpace, Error, Result, SiteDesc, SiteId};
+
+/// A range that goes back to its space when dropped.
+struct OwnedRange {
+    space: Arc<CodeSpace>,
+    range: Range,
+}
+
+impl Drop for OwnedRange {
+    fn drop(&mut self) {
+        if !self.space.is_forked() {
+            self.space.lock().ranges.free(self.range);
+        }
+    }
+}
+
+/// Room for code whose address is known but which holds none yet. Dropping it gives the room back.
+pub struct Allocation {
+    owned: OwnedRange,
+    len: usize,
+    tag: usize,
+}
+
+impl Allocation {
+    pub(crate) fn new(space: Arc<CodeSpace>, range: Range) -> Allocation {
+        Allocation {
+            len: range.bytes(),
+            owned: OwnedRange { space, range },
+            tag: 0,
+        }
+    }
+
+    /// The address the code will be executed at.
+    pub fn addr(&self) -> usize {
+        self.owned.space.base() + self.owned.range.offset()
+    }
+
+    /// Bytes of room: what was asked for, rounded up.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no room at all, which is never the case.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Attaches a word of the caller's to the code, to be found again with
+    /// [`CodeSpace::code_at`], also from signal handlers.
+    #[must_use]
+    pub fn tag(mut self, tag: usize) -> Allocation {
+        self.tag = tag;
+        self
+    }
+
+    /// Puts code in place and makes it ready to run: `bytes`, relocated for
+    /// [`addr`](Self::addr), with the given sites in ascending order.
+    ///
+    /// # Errors
+    /// The bytes are too long, a site is wrong ([`Error::BadSite`]), or the code could not be made
+    /// visible to all threads.
+    pub fn publish(self, bytes: &[u8], sites: &[SiteDesc]) -> Result<Code> {
+        let Allocation { owned, len, tag } = self;
+        if bytes.len() > len {
+            return Err(Error::TooLong {
+                len: bytes.len(),
+                allocated: len,
+            });
+        }
+        site::check(bytes, sites)?;
+        let space = &owned.space;
+        space.check_not_forked()?;
+        let first = space.lock().directory.take_ids(sites.len())?;
+        space.write_code(owned.range, bytes)?;
+        let offset = owned.range.offset();
+        space.index().insert(offset, bytes.len(), tag, sites, first);
+        // Both parts of the sum are below the size of the range, which is below 2 GiB.
+        let records = sites
+            .iter()
+            .map(|site| SiteRecord::new(offset as u32 + site.ret_offset))
+            .collect();
+        space.lock().directory.insert(first, records);
+        Ok(Code {
+            len: bytes.len(),
+            first,
+            sites: sites.len() as u32,
+            owned,
+        })
+    }
+}
+
+impl fmt::Debug for Allocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Allocation")
+            .field("addr", &format_args!("{:#x}", self.addr()))
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Published code. It keeps its space alive, and gives its range back when dropped.
+///
+/// **Nobody may be executing the code when it is dropped**, nor have a return address into it:
+/// whoever calls into the code (which is unsafe) sees to that, for example by holding an
+/// `Arc<Code>` around every call.
+pub struct Code {
+    len: usize,
+    first: u32,
+    sites: u32,
+    owned: OwnedRange,
+}
+
+impl Code {
+    /// Address of the first byte.
+    pub fn base(&self) -> usize {
+        self.owned.space.base() + self.owned.range.offset()
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The id of the `i`-th site, in the order of the descriptions.
+    pub fn site(&self, i: usize) -> Option<SiteId> {
+        (i < self.site_count()).then(|| SiteId::from_index(self.first + i as u32))
+    }
+
+    /// The ids of all sites, in the order of the descriptions.
+    pub fn sites(&self) -> impl ExactSizeIterator<Item = SiteId> + Clone + use<> {
+        let first = self.first;
+        // A range of usize has an exact size, one of u32 has not; sites fit both.
+        (0..self.sites as usize).map(move |i| SiteId::from_index(first + i as u32))
+    }
+
+    /// How many sites there are.
+    pub fn site_count(&self) -> usize {
+        self.sites as usize
+    }
+
+    /// The space that holds the code.
+    pub fn space(&self) -> &Arc<CodeSpace> {
+        &self.owned.space
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Code")
+            .field("base", &format_args!("{:#x}", self.base()))
+            .field("len", &self.len)
+            .field("sites", &self.sites)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        let space = &self.owned.space;
+        if space.is_forked() {
+            return;
+        }
+        let mut guard = space.lock();
+        let state = &mut *guard;
+        for record in state.directory.remove(self.first) {
+            if record.hook != NO_HOOK
+                && let Some(hook) = state.hooks.get_mut(record.hook)
+            {
+                hook.sites_on -= 1;
+            }
+            if record.slots != SlotList::default() {
+                state.slots.detach_all(record.slots);
+            }
+        }
+        drop(guard);
+        space.index().remove(self.owned.range.offset(), self.len);
+        space.fill_with_traps(self.owned.range);
+    }
+}

@@ -1,0 +1,99 @@
+//! How a code space is set up.
+
+use crate::{Error, Result, isa};
+
+const DEFAULT_RESERVE: usize = 1 << 30;
+const MIN_RESERVE: usize = 16 << 20;
+/// Every near call must reach every stub.
+const MAX_RESERVE: usize = (2 << 30) - (1 << 20);
+
+/// How sites are changed under running threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// One atomic store changes a site between its two forms, both of which are valid at any time;
+    /// the rest of the site is only rewritten while it is off, with broadcasts between.
+    ///
+    /// Within AMD's rules for cross-modifying code (APM vol. 2 §7.6.1); on Intel processors it is
+    /// measured, not promised.
+    Direct,
+    /// Sites under change hold a breakpoint instruction, with a broadcast after each step; a thread
+    /// that meets it goes on after the site (SIGTRAP must not be blocked in threads that run
+    /// generated code).
+    ///
+    /// The order Linux uses for its own text (`smp_text_poke_batch_finish`), within what Intel
+    /// documents (SDM vol. 3A §10.1.3).
+    Strict,
+}
+
+/// Which vector registers call hooks save and restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum VectorState {
+    /// All of them at full width, as far as the processor has them.
+    Full,
+    /// The low 128 bits of the first sixteen (`xmm0` to `xmm15` on x86-64): for generated code that
+    /// keeps nothing in any other part.
+    Xmm,
+}
+
+/// The settings of a [`CodeSpace`](crate::CodeSpace).
+#[derive(Clone, Debug)]
+pub struct SpaceConfig {
+    reserve: usize,
+    protocol: Option<Protocol>,
+    vector_state: VectorState,
+}
+
+impl Default for SpaceConfig {
+    fn default() -> Self {
+        SpaceConfig::new()
+    }
+}
+
+impl SpaceConfig {
+    /// 1 GiB of address space, the processor's protocol, full vector state.
+    pub fn new() -> SpaceConfig {
+        SpaceConfig {
+            reserve: DEFAULT_RESERVE,
+            protocol: None,
+            vector_state: VectorState::Full,
+        }
+    }
+
+    /// Bytes of address space to reserve: 16 MiB to 2 GiB − 1 MiB. Seven eighths of it hold code and
+    /// stubs, the rest counters. Memory is only committed as it is used.
+    pub fn reserve(&mut self, bytes: usize) -> &mut Self {
+        self.reserve = bytes;
+        self
+    }
+
+    /// How sites are changed; by default what the processor's vendor documents: [`Protocol::Direct`]
+    /// on AMD, [`Protocol::Strict`] elsewhere.
+    pub fn protocol(&mut self, protocol: Protocol) -> &mut Self {
+        self.protocol = Some(protocol);
+        self
+    }
+
+    /// Which vector registers call hooks preserve.
+    pub fn vector_state(&mut self, state: VectorState) -> &mut Self {
+        self.vector_state = state;
+        self
+    }
+
+    pub(crate) fn chosen_protocol(&self) -> Protocol {
+        self.protocol.unwrap_or_else(isa::default_protocol)
+    }
+
+    pub(crate) fn chosen_vector_state(&self) -> VectorState {
+        self.vector_state
+    }
+
+    pub(crate) fn checked_reserve(&self) -> Result<usize> {
+        if self.reserve < MIN_RESERVE {
+            return Err(Error::Config("less than 16 MiB reserved"));
+        }
+        if self.reserve > MAX_RESERVE {
+            return Err(Error::Config("more than 2 GiB - 1 MiB reserved"));
+        }
+        Ok(self.reserve)
+    }
+}

@@ -1,0 +1,179 @@
+//! From a site id to what is known about the site. Used under the space's lock.
+
+use std::collections::BTreeMap;
+
+use crate::slots::{HookId, NO_HOOK, SlotList};
+use crate::{Error, Result, SiteId};
+
+/// A site's state.
+#[derive(Clone, Debug)]
+pub(crate) struct SiteRecord {
+    /// Offset of its end in the code range.
+    pub(crate) end: u32,
+    /// The hook it calls, or `NO_HOOK` while it is off.
+    pub(crate) hook: HookId,
+    /// The stubs made for it.
+    pub(crate) slots: SlotList,
+    /// One more than its position in the plan being made; 0 outside of commits.
+    pub(crate) planned: u32,
+}
+
+impl SiteRecord {
+    pub(crate) fn new(end: u32) -> SiteRecord {
+        SiteRecord {
+            end,
+            hook: NO_HOOK,
+            slots: SlotList::default(),
+            planned: 0,
+        }
+    }
+}
+
+/// Where a site's record is; valid as long as its code is published.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    code: u32,
+    index: u32,
+}
+
+struct CodeRecord {
+    first: u32,
+    sites: Box<[SiteRecord]>,
+}
+
+/// All sites of published code.
+#[derive(Default)]
+pub(crate) struct Directory {
+    codes: Vec<Option<CodeRecord>>,
+    vacant: Vec<u32>,
+    /// First id of each code to its position in `codes`.
+    by_first: BTreeMap<u32, u32>,
+    next_id: u32,
+    /// The code of the last successful search: searches mostly stay in one.
+    last: u32,
+}
+
+impl Directory {
+    /// Takes `count` consecutive ids, never to be taken again.
+    pub(crate) fn take_ids(&mut self, count: usize) -> Result<u32> {
+        let first = self.next_id;
+        let count = u32::try_from(count).map_err(|_| Error::TooManySites)?;
+        self.next_id = first.checked_add(count).ok_or(Error::TooManySites)?;
+        Ok(first)
+    }
+
+    /// Enters the sites of a code, whose ids count up from `first`.
+    pub(crate) fn insert(&mut self, first: u32, sites: Box<[SiteRecord]>) {
+        if sites.is_empty() {
+            return;
+        }
+        let record = Some(CodeRecord { first, sites });
+        let position = match self.vacant.pop() {
+            Some(position) => {
+                self.codes[position as usize] = record;
+                position
+            }
+            None => {
+                self.codes.push(record);
+                self.codes.len() as u32 - 1
+            }
+        };
+        self.by_first.insert(first, position);
+    }
+
+    /// Removes the sites of the code whose first id is `first`.
+    pub(crate) fn remove(&mut self, first: u32) -> Box<[SiteRecord]> {
+        let position = self.by_first.remove(&first);
+        let record = position.and_then(|position| {
+            self.vacant.push(position);
+            self.codes[position as usize].take()
+        });
+        record.map(|record| record.sites).unwrap_or_default()
+    }
+
+    /// Finds a site.
+    pub(crate) fn locate(&mut self, site: SiteId) -> Option<Place> {
+        let id = site.index();
+        if let Some(place) = self.place_in(self.last, id) {
+            return Some(place);
+        }
+        let (_, &code) = self.by_first.range(..=id).next_back()?;
+        let place = self.place_in(code, id)?;
+        self.last = code;
+        Some(place)
+    }
+
+    fn place_in(&self, code: u32, id: u32) -> Option<Place> {
+        let record = self.codes.get(code as usize)?.as_ref()?;
+        let index = id.checked_sub(record.first)?;
+        ((index as usize) < record.sites.len()).then_some(Place { code, index })
+    }
+
+    /// The record at a place; the code must still be published.
+    pub(crate) fn get_mut(&mut self, place: Place) -> Option<&mut SiteRecord> {
+        let code = self.codes.get_mut(place.code as usize)?.as_mut()?;
+        code.sites.get_mut(place.index as usize)
+    }
+
+    /// The sites that call `hook`.
+    pub(crate) fn sites_calling(&self, hook: HookId) -> Vec<SiteId> {
+        let codes = self.codes.iter().flatten();
+        codes
+            .flat_map(|code| (code.first..).zip(code.sites.iter()))
+            .filter(|(_, site)| site.hook == hook)
+            .map(|(id, _)| SiteId::from_index(id))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(count: u32) -> Box<[SiteRecord]> {
+        (0..count).map(SiteRecord::new).collect()
+    }
+
+    fn end_of(directory: &mut Directory, id: u32) -> Option<u32> {
+        let place = directory.locate(SiteId::from_index(id))?;
+        directory.get_mut(place).map(|record| record.end)
+    }
+
+    #[test]
+    fn finds_sites_of_several_codes() {
+        let mut directory = Directory::default();
+        for count in [3, 0, 5] {
+            let first = directory.take_ids(count).unwrap();
+            directory.insert(first, records(count as u32));
+        }
+        let found: Vec<Option<u32>> = (0..9).map(|id| end_of(&mut directory, id)).collect();
+        let expected = [0, 1, 2, 0, 1, 2, 3, 4].map(Some);
+        assert_eq!(found[..8], expected);
+        assert_eq!(found[8], None);
+    }
+
+    #[test]
+    fn ids_are_not_used_again() {
+        let mut directory = Directory::default();
+        let first = directory.take_ids(4).unwrap();
+        directory.insert(first, records(4));
+        assert_eq!(directory.remove(first).len(), 4);
+        assert_eq!(end_of(&mut directory, 0), None);
+        let second = directory.take_ids(4).unwrap();
+        assert_eq!(second, 4);
+        directory.insert(second, records(4));
+        assert_eq!(end_of(&mut directory, 0), None);
+        assert_eq!(end_of(&mut directory, 7), Some(3));
+    }
+
+    #[test]
+    fn ids_run_out_with_an_error() {
+        let mut directory = Directory::default();
+        directory.take_ids(u32::MAX as usize).unwrap();
+        assert!(matches!(directory.take_ids(1), Err(Error::TooManySites)));
+        assert!(matches!(
+            directory.take_ids(usize::MAX),
+            Err(Error::TooManySites)
+        ));
+    }
+}

@@ -1,0 +1,16 @@
+//! x86-64.
+
+mod cpu;
+mod entry;
+mod frame;
+mod site;
+mod stub;
+
+pub(crate) use cpu::default_protocol;
+pub(crate) use entry::entry_point;
+pub(crate) use frame::RawFrame;
+pub use frame::SiteFrame;
+pub(crate) use site::{
+    FILL, SITE_LEN, is_off_form, read_tail, site_end_after_trap, tail_for, write_head, write_tail,
+};
+pub(crate) use stub::{STUB_SIZE, write_stubs};

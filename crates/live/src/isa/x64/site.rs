@@ -1,0 +1,106 @@
+//! The three forms of a site: `call rel32`, `cmp eax, imm32` over the same four bytes, and `int3`
+//! in place of the opcode.
+
+use std::arch::asm;
+
+use crate::isa::Head;
+
+/// Bytes in a site.
+pub(crate) const SITE_LEN: usize = 5;
+
+const CALL: u8 = 0xe8;
+const CMP_EAX: u8 = 0x3d;
+const INT3: u8 = 0xcc;
+
+/// What unused code memory is filled with.
+pub(crate) const FILL: u8 = INT3;
+
+/// Whether these are the bytes a code generator emits for a site.
+pub(crate) fn is_off_form(bytes: &[u8]) -> bool {
+    bytes == [CMP_EAX, 0, 0, 0, 0]
+}
+
+/// The tail that makes the site ending at `site_end` call `target`; both are offsets in one range of
+/// less than 2 GiB.
+pub(crate) fn tail_for(site_end: usize, target: usize) -> u32 {
+    (target as u32).wrapping_sub(site_end as u32)
+}
+
+/// Replaces the first byte of the site at `site`.
+///
+/// # Safety
+/// `site` is a site's first byte in a writable view of its code.
+pub(crate) unsafe fn write_head(site: *mut u8, head: Head) {
+    let byte = match head {
+        Head::On => CALL,
+        Head::Off => CMP_EAX,
+        Head::Trap => INT3,
+    };
+    // SAFETY: the caller's promise. One byte is stored by one instruction, which the compiler can
+    // neither split nor remove.
+    unsafe {
+        asm!(
+            "mov byte ptr [{site}], {byte}",
+            site = in(reg) site,
+            byte = in(reg_byte) byte,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Replaces the last four bytes of the site at `site`.
+///
+/// # Safety
+/// As for [`write_head`]; moreover no thread may execute the site as a call until all have
+/// serialized.
+pub(crate) unsafe fn write_tail(site: *mut u8, tail: u32) {
+    // SAFETY: the caller's promise; a site does not cross a line, so the store is one access.
+    unsafe {
+        asm!(
+            "mov dword ptr [{site} + 1], {tail:e}",
+            site = in(reg) site,
+            tail = in(reg) tail,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// The last four bytes of the site at `site`.
+///
+/// # Safety
+/// As for [`write_head`].
+pub(crate) unsafe fn read_tail(site: *const u8) -> u32 {
+    // SAFETY: the caller's promise; only the holder of the space's lock writes tails.
+    unsafe { site.add(1).cast::<u32>().read_unaligned() }
+}
+
+/// The end of the site whose breakpoint left a thread at `pc`, if it was one: `int3` reports the
+/// address after its single byte.
+pub(crate) fn site_end_after_trap(pc: usize) -> usize {
+    pc.wrapping_add(SITE_LEN - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        let mut site = [CMP_EAX, 0, 0, 0, 0, 0x90];
+        assert!(is_off_form(&site[..5]));
+        let tail = tail_for(0x1000, 0x40);
+        // SAFETY: a local array stands for the writable view.
+        unsafe {
+            write_tail(site.as_mut_ptr(), tail);
+            assert_eq!(site, [CMP_EAX, 0x40, 0xf0, 0xff, 0xff, 0x90]);
+            write_head(site.as_mut_ptr(), Head::On);
+            assert_eq!(site[0], CALL);
+            write_head(site.as_mut_ptr(), Head::Trap);
+            assert_eq!(site[0], INT3);
+            write_head(site.as_mut_ptr(), Head::Off);
+            assert_eq!(read_tail(site.as_ptr()), tail);
+        }
+        assert!(!is_off_form(&site[..5]));
+        assert_eq!(0x1000i32.wrapping_add(tail as i32), 0x40);
+    }
+}

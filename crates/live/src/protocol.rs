@@ -1,0 +1,337 @@
+//! The order of stores and broadcasts in which sites are changed under running threads.
+//!
+//! Both protocols go through the same steps; they differ in what a site is while its tail changes.
+//!
+//! | step | direct | strict |
+//! |---|---|---|
+//! | 1 | sites that are on: off | all sites: trap |
+//! |   | tails of sites that were off | |
+//! |   | broadcast, if a tail remains | broadcast |
+//! | 2 | tails of sites that were on | all tails |
+//! |   | broadcast, if there were tails | broadcast, if there were tails |
+//! | 3 | sites to be on: on | all sites: their new form |
+//! |   | broadcast | broadcast |
+//!
+//! *Direct* rests on the two forms of the head: whatever mixture of old and new bytes a thread has
+//! fetched, the head alone decides between a call with a tail that was broadcast before and one
+//! instruction without effect. *Strict* is the order of Linux's `smp_text_poke_batch_finish`.
+
+use std::ffi::c_void;
+use std::time::Duration;
+
+use crate::Protocol;
+use crate::isa::{self, Head};
+use crate::memory::GRANULE;
+
+/// One site to be changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edit {
+    /// Its first byte in the writable view.
+    pub(crate) site: *mut u8,
+    /// Its first byte where it is executed.
+    pub(crate) executed_at: usize,
+    pub(crate) was_on: bool,
+    pub(crate) on: bool,
+    /// The tail to be written, if it is not there already.
+    pub(crate) tail: Option<u32>,
+}
+
+impl Edit {
+    /// Whether the site goes from one hook to another: the only kind of change that must switch the
+    /// site off in between.
+    pub(crate) fn is_move(&self) -> bool {
+        self.was_on && self.on && self.tail.is_some()
+    }
+
+    fn write_head(&self, head: Head) {
+        // SAFETY: `site` is the first byte of a site in the writable view, by construction of edits
+        // from the space's directory; the space's lock is held.
+        unsafe { isa::write_head(self.site, head) };
+    }
+
+    fn write_tail(&self, tail: u32) {
+        // SAFETY: as for `write_head`; the callers write tails only while no thread can execute the
+        // site as a call.
+        unsafe { isa::write_tail(self.site, tail) };
+    }
+}
+
+/// Makes all threads execute a context synchronization event.
+pub(crate) trait Broadcast {
+    fn broadcast(&mut self) -> Result<(), nopal_icache::Error>;
+}
+
+/// The real one, which counts.
+#[derive(Default)]
+pub(crate) struct Broadcaster {
+    pub(crate) made: u32,
+}
+
+impl Broadcast for Broadcaster {
+    fn broadcast(&mut self) -> Result<(), nopal_icache::Error> {
+        /// With the pause, a kernel that is short of memory gets a tenth of a second to find some.
+        const TRIES: u32 = 100;
+        let mut tries = 0;
+        loop {
+            match nopal_icache::sync_core_mt() {
+                Ok(()) => {
+                    self.made += 1;
+                    return Ok(());
+                }
+                Err(nopal_icache::Error::Broadcast { .. }) if tries < TRIES => {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// How far a failed run got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Every site is as it was.
+    RolledBack(nopal_icache::Error),
+    /// Every site is as it was, except that moves are off.
+    MovesOff(nopal_icache::Error),
+    /// Every site is as asked, but threads may not have noticed.
+    Unsettled(nopal_icache::Error),
+}
+
+/// Performs the edits.
+pub(crate) fn run(
+    protocol: Protocol,
+    edits: &[Edit],
+    broadcaster: &mut impl Broadcast,
+) -> Result<(), Failure> {
+    let strict = protocol == Protocol::Strict;
+    // Whether a tail may be written before the first broadcast: the site is off for all threads.
+    let early_tail = |edit: &Edit| !strict && !edit.was_on;
+
+    for edit in edits {
+        if strict {
+            edit.write_head(Head::Trap);
+        } else if edit.was_on {
+            edit.write_head(Head::Off);
+        } else if let Some(tail) = edit.tail {
+            edit.write_tail(tail);
+        }
+    }
+    let late_tails = edits
+        .iter()
+        .any(|edit| edit.tail.is_some() && !early_tail(edit));
+    if strict || late_tails {
+        settle(edits, broadcaster).map_err(|error| {
+            restore(edits, |_| true);
+            Failure::RolledBack(error)
+        })?;
+    }
+
+    for edit in edits.iter().filter(|edit| !early_tail(edit)) {
+        if let Some(tail) = edit.tail {
+            edit.write_tail(tail);
+        }
+    }
+    if edits.iter().any(|edit| edit.tail.is_some()) {
+        settle(edits, broadcaster).map_err(|error| {
+            restore(edits, |edit| !edit.is_move());
+            match edits.iter().any(Edit::is_move) {
+                true => Failure::MovesOff(error),
+                false => Failure::RolledBack(error),
+            }
+        })?;
+    }
+
+    for edit in edits {
+        match edit.on {
+            true => edit.write_head(Head::On),
+            false if strict => edit.write_head(Head::Off),
+            false => {}
+        }
+    }
+    settle(edits, broadcaster).map_err(Failure::Unsettled)
+}
+
+/// Puts heads back: to their old form where `whole` says that the old tail is still there, else to
+/// the off form, for which the tail does not matter.
+fn restore(edits: &[Edit], whole: impl Fn(&Edit) -> bool) {
+    for edit in edits {
+        match edit.was_on && whole(edit) {
+            true => edit.write_head(Head::On),
+            false => edit.write_head(Head::Off),
+        }
+    }
+}
+
+/// One pass over the distinct lines, one broadcast.
+fn settle(edits: &[Edit], broadcaster: &mut impl Broadcast) -> Result<(), nopal_icache::Error> {
+    let mut last_line = None;
+    for edit in edits {
+        let line = edit.executed_at / GRANULE;
+        if last_line.replace(line) != Some(line) {
+            // SAFETY: the line lies in committed code memory, which is mapped and readable.
+            unsafe { nopal_icache::clear_cache((line * GRANULE) as *const c_void, GRANULE)? };
+        }
+    }
+    broadcaster.broadcast()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Protocol::{Direct, Strict};
+
+    const OLD: u32 = 0x1111_1111;
+    const NEW: u32 = 0x2222_2222;
+    const ERROR: nopal_icache::Error = nopal_icache::Error::Broadcast { errno: 12 };
+
+    /// Head and tail of a site.
+    type Form = (u8, u32);
+
+    /// Records what the site looks like at each broadcast, and fails the one it is told to.
+    struct Recorder {
+        site: *const u8,
+        seen: Vec<Form>,
+        fail_at: Option<usize>,
+    }
+
+    impl Broadcast for Recorder {
+        fn broadcast(&mut self) -> Result<(), nopal_icache::Error> {
+            // SAFETY: the test's own array.
+            self.seen
+                .push(unsafe { (self.site.read(), isa::read_tail(self.site)) });
+            match self.fail_at {
+                Some(n) if n + 1 == self.seen.len() => Err(ERROR),
+                _ => Ok(()),
+            }
+        }
+    }
+
+    const ON: u8 = 0xe8;
+    const OFF: u8 = 0x3d;
+    const TRAP: u8 = 0xcc;
+
+    /// Runs one edit; returns the outcome, the forms seen at broadcasts, and the form at the end.
+    fn run_one(
+        protocol: Protocol,
+        was_on: bool,
+        on: bool,
+        tail: Option<u32>,
+        fail_at: Option<usize>,
+    ) -> (Result<(), Failure>, Vec<Form>, Form) {
+        let mut bytes = [if was_on { ON } else { OFF }, 0x11, 0x11, 0x11, 0x11];
+        let site = bytes.as_mut_ptr();
+        let edit = Edit {
+            site,
+            executed_at: site as usize,
+            was_on,
+            on,
+            tail,
+        };
+        let mut recorder = Recorder {
+            site,
+            seen: Vec::new(),
+            fail_at,
+        };
+        let outcome = run(protocol, &[edit], &mut recorder);
+        // SAFETY: the array above.
+        let end = unsafe { (site.read(), isa::read_tail(site)) };
+        (outcome, recorder.seen, end)
+    }
+
+    #[test]
+    fn direct_steps() {
+        let seen = |was_on, on, tail| {
+            let (outcome, seen, _) = run_one(Direct, was_on, on, tail, None);
+            assert_eq!(outcome, Ok(()));
+            seen
+        };
+        assert_eq!(seen(false, true, None), [(ON, OLD)]);
+        assert_eq!(seen(true, false, None), [(OFF, OLD)]);
+        assert_eq!(seen(false, true, Some(NEW)), [(OFF, NEW), (ON, NEW)]);
+        assert_eq!(
+            seen(true, true, Some(NEW)),
+            [(OFF, OLD), (OFF, NEW), (ON, NEW)]
+        );
+    }
+
+    #[test]
+    fn strict_steps() {
+        let seen = |was_on, on, tail| {
+            let (outcome, seen, _) = run_one(Strict, was_on, on, tail, None);
+            assert_eq!(outcome, Ok(()));
+            seen
+        };
+        assert_eq!(seen(false, true, None), [(TRAP, OLD), (ON, OLD)]);
+        assert_eq!(seen(true, false, None), [(TRAP, OLD), (OFF, OLD)]);
+        for was_on in [false, true] {
+            assert_eq!(
+                seen(was_on, true, Some(NEW)),
+                [(TRAP, OLD), (TRAP, NEW), (ON, NEW)]
+            );
+        }
+    }
+
+    #[test]
+    fn a_failed_broadcast_leaves_an_old_or_new_site() {
+        for protocol in [Direct, Strict] {
+            for (was_on, on, tail) in [
+                (false, true, None),
+                (true, false, None),
+                (false, true, Some(NEW)),
+                (true, true, Some(NEW)),
+            ] {
+                let (_, steps, _) = run_one(protocol, was_on, on, tail, None);
+                for fail_at in 0..steps.len() {
+                    let (outcome, _, end) = run_one(protocol, was_on, on, tail, Some(fail_at));
+                    let head = |on| if on { ON } else { OFF };
+                    let expected = match outcome {
+                        Err(Failure::RolledBack(ERROR)) => head(was_on),
+                        Err(Failure::MovesOff(ERROR)) => {
+                            assert!(was_on && on);
+                            OFF
+                        }
+                        Err(Failure::Unsettled(ERROR)) => head(on),
+                        other => panic!("unexpected {other:?}"),
+                    };
+                    let last = fail_at + 1 == steps.len();
+                    assert_eq!(matches!(outcome, Err(Failure::Unsettled(_))), last);
+                    assert_eq!(end.0, expected);
+                    // A site that calls must call what it called, or what it was asked to call.
+                    if end.0 == ON {
+                        let new_tail = tail.unwrap_or(OLD);
+                        assert_eq!(end.1, if last { new_tail } else { OLD });
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn broadcasts_do_not_grow_with_the_number_of_sites() {
+        let mut bytes = vec![0u8; 64 * 100];
+        let base = bytes.as_mut_ptr();
+        let edits: Vec<Edit> = (0..100)
+            .map(|i| {
+                let site = base.wrapping_add(i * 64);
+                Edit {
+                    site,
+                    executed_at: site as usize,
+                    was_on: i % 2 == 0,
+                    on: true,
+                    tail: Some(NEW),
+                }
+            })
+            .collect();
+        for protocol in [Direct, Strict] {
+            let mut recorder = Recorder {
+                site: base,
+                seen: Vec::new(),
+                fail_at: None,
+            };
+            assert_eq!(run(protocol, &edits, &mut recorder), Ok(()));
+            assert_eq!(recorder.seen.len(), 3);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The code space: address range, index and state in one.
+
+use std::ffi::c_void;
+use std::mem::ManuallyDrop;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::code::Allocation;
+use crate::index::{CodeInfo, SiteIndex};
+use crate::memory::{Range, Region};
+use crate::os::ForkGuard;
+use crate::patch::Patch;
+use crate::slots::{BLOCK_SLOTS, Block, NO_HOOK, StubKind};
+use crate::state::State;
+use crate::trap::Registration;
+use crate::{Error, Protocol, Result, SiteId, SpaceConfig, VectorState, isa};
+
+/// Executable memory for one engine: a reserved range from which code is allocated, with the stubs
+/// its sites call beside it.
+///
+/// Every code byte is mapped twice, once for execution and once for writing; no mapping allows both.
+/// A forked child does not inherit the code: its copy of the space refuses changes with
+/// [`Error::Forked`].
+pub struct CodeSpace {
+    region: ManuallyDrop<Region>,
+    index: Arc<SiteIndex>,
+    /// `Some` until dropped.
+    registration: ManuallyDrop<Registration>,
+    state: Mutex<State>,
+    protocol: Protocol,
+    vector_state: VectorState,
+    fork_guard: ForkGuard,
+}
+
+impl CodeSpace {
+    /// Reserves a range of address space and prepares the process for changing code in it.
+    ///
+    /// # Errors
+    /// The system refuses the memory or forbids executable mappings; the kernel lacks the broadcast
+    /// that publishing and patching need.
+    pub fn new(config: &SpaceConfig) -> Result<Arc<CodeSpace>> {
+        nopal_icache::register()?;
+        let region = Region::new(config.checked_reserve()?)?;
+        let index = Arc::new(SiteIndex::new(region.base(), region.code_len())?);
+        index.cover(region.code_committed())?;
+        Ok(Arc::new(CodeSpace {
+            state: Mutex::new(State::new(region.code_len())),
+            registration: ManuallyDrop::new(Registration::new(Arc::clone(&index))),
+            index,
+            region: ManuallyDrop::new(region),
+            protocol: config.chosen_protocol(),
+            vector_state: config.chosen_vector_state(),
+            fork_guard: ForkGuard::new()?,
+        }))
+    }
+
+    /// Takes room for `len` bytes of code, at an address that is known from now on.
+    ///
+    /// `align` is a power of two of at most 4096; code is always aligned to 64 bytes at least.
+    ///
+    /// # Errors
+    /// [`Error::CodeSpaceFull`], [`Error::BadAlignment`], or the system has no memory.
+    pub fn allocate(self: &Arc<Self>, len: usize, align: usize) -> Result<Allocation> {
+        if !align.is_power_of_two() || align > 4096 {
+            return Err(Error::BadAlignment(align));
+        }
+        self.check_not_forked()?;
+        let range = self.allocate_range(&mut self.lock(), len, align)?;
+        Ok(Allocation::new(Arc::clone(self), range))
+    }
+
+    /// Starts a patch: a list of changes to sites that take effect together on
+    /// [`commit`](Patch::commit).
+    pub fn patch(&self) -> Patch<'_> {
+        Patch::new(self)
+    }
+
+    /// Whether `addr` lies in the part of the range that can hold code. Async-signal-safe.
+    pub fn contains(&self, addr: usize) -> bool {
+        self.index.offset(addr).is_some()
+    }
+
+    /// The site that ends at `ret_addr`, the address a call in it returns to. Constant time,
+    /// async-signal-safe.
+    pub fn site_at(&self, ret_addr: usize) -> Option<SiteId> {
+        self.index.site_ending_at(ret_addr)
+    }
+
+    /// The published code that holds `addr`. Constant time, async-signal-safe. If that code is being
+    /// dropped meanwhile, the answer may be about code published in its place.
+    pub fn code_at(&self, addr: usize) -> Option<CodeInfo> {
+        self.index.code_at(addr)
+    }
+
+    /// Where a site ends: the address a call in it returns to. Takes the space's lock.
+    pub fn site_addr(&self, site: SiteId) -> Option<usize> {
+        let mut state = self.lock();
+        let place = state.directory.locate(site)?;
+        let end = state.directory.get_mut(place)?.end;
+        Some(self.region.base() + end as usize)
+    }
+
+    /// Whether a site calls a hook. Takes the space's lock.
+    pub fn is_enabled(&self, site: SiteId) -> Option<bool> {
+        let mut state = self.lock();
+        let place = state.directory.locate(site)?;
+        Some(state.directory.get_mut(place)?.hook != NO_HOOK)
+    }
+
+    /// The protocol commits use unless told otherwise.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// The vector registers that call hooks preserve.
+    pub fn vector_state(&self) -> VectorState {
+        self.vector_state
+    }
+
+    /// Address of the range.
+    pub fn base(&self) -> usize {
+        self.region.base()
+    }
+
+    /// Bytes of address space in the range.
+    pub fn reserved(&self) -> usize {
+        self.region.len()
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
+    }
+
+    pub(crate) fn index(&self) -> &Arc<SiteIndex> {
+        &self.index
+    }
+
+    pub(crate) fn is_forked(&self) -> bool {
+        self.fork_guard.is_forked()
+    }
+
+    pub(crate) fn check_not_forked(&self) -> Result<()> {
+        if self.is_forked() {
+            return Err(Error::Forked);
+        }
+        Ok(())
+    }
+
+    fn allocate_range(&self, state: &mut State, len: usize, align: usize) -> Result<Range> {
+        let range = state.ranges.allocate(len, align);
+        let range = range.ok_or(Error::CodeSpaceFull(len))?;
+        let committed = self
+            .region
+            .commit_code(range.offset() + range.bytes())
+            .and_then(|()| self.index.cover(self.region.code_committed()));
+        if let Err(error) = committed {
+            state.ranges.free(range);
+            return Err(error);
+        }
+        Ok(range)
+    }
+
+    /// Writes `bytes` at the start of a range that nobody executes, fills the rest with traps, and
+    /// makes it visible to all threads.
+    pub(crate) fn write_code(&self, range: Range, bytes: &[u8]) -> Result<()> {
+        debug_assert!(bytes.len() <= range.bytes());
+        let target = self.region.writable(range.offset());
+        // SAFETY: the range is committed, and its owner, who calls, is the only one to write to it;
+        // `bytes` is not longer than it.
+        unsafe {
+            target.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            let rest = range.bytes() - bytes.len();
+            target.add(bytes.len()).write_bytes(isa::FILL, rest);
+        }
+        let executed_at = (self.region.base() + range.offset()) as *const c_void;
+        // SAFETY: the range is committed, hence mapped and readable.
+        unsafe { nopal_icache::clear_cache(executed_at, range.bytes())? };
+        if range.recycled {
+            // Threads may have fetched what was here before.
+            nopal_icache::sync_core_mt()?;
+        } else {
+            nopal_icache::pipeline_flush_mt()?;
+        }
+        Ok(())
+    }
+
+    /// Fills a range that nobody executes with traps, so that a stray jump is noticed.
+    pub(crate) fn fill_with_traps(&self, range: Range) {
+        let target = self.region.writable(range.offset());
+        // SAFETY: the range is committed, and its owner, who calls, is the only one to write to it.
+        unsafe { target.write_bytes(isa::FILL, range.bytes()) };
+    }
+
+    /// Makes another block of stubs.
+    pub(crate) fn add_block(&self, state: &mut State, kind: StubKind) -> Result<()> {
+        let shared_word = match kind {
+            StubKind::Call => isa::entry_point(self.vector_state)?,
+            StubKind::Count | StubKind::Once => 0,
+        };
+        let data = state.data_used;
+        let data_end = data + kind.block_data_size();
+        self.region.commit_data(data_end)?;
+        let range = self.allocate_range(state, BLOCK_SLOTS * isa::STUB_SIZE, 64)?;
+        let shared = self.region.data(data + kind.shared_offset());
+        // SAFETY: the block's data was just committed and belongs to nobody else; the shared word
+        // follows the per-stub data, whose size is a multiple of eight.
+        unsafe { shared.cast::<usize>().write(shared_word) };
+        let bytes = isa::write_stubs(
+            kind,
+            self.region.base() + range.offset(),
+            self.region.data(data) as usize,
+            shared as usize,
+        );
+        if let Err(error) = self.write_code(range, &bytes) {
+            state.ranges.free(range);
+            return Err(error);
+        }
+        state.data_used = data_end.next_multiple_of(64);
+        state.slots.add_block(Block {
+            kind,
+            code: range.offset(),
+            data,
+        });
+        Ok(())
+    }
+}
+
+impl Drop for CodeSpace {
+    fn drop(&mut self) {
+        if self.is_forked() {
+            // Not inherited: the addresses may hold something else. The registration is leaked, as
+            // its removal could wait for a thread that only the parent has.
+            self.region.abandon();
+        } else {
+            // SAFETY: dropped once, here, and not used afterwards. It comes before the memory it
+            // points into.
+            unsafe { ManuallyDrop::drop(&mut self.registration) };
+        }
+        // SAFETY: dropped once, here, and not used afterwards.
+        unsafe { ManuallyDrop::drop(&mut self.region) };
+    }
+}
+
+impl std::fmt::Debug for CodeSpace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CodeSpace")
+            .field("base", &format_args!("{:#x}", self.base()))
+            .field("reserved", &self.reserved())
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,128 @@
+//! Threads that meet a site under change.
+//!
+//! Such a thread executes a breakpoint instruction, and the kernel delivers SIGTRAP to it. The
+//! handler finds the site by the address alone: every site of published code is in its space's
+//! index, whether or not a commit is under way, so that it does not matter when the signal arrives.
+//! The thread goes on after the site, as if it had been off; emulating the call instead would break
+//! shadow stacks.
+
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::index::SiteIndex;
+use crate::{Result, isa, os};
+
+/// The live spaces: a list that signal handlers walk without locks.
+struct Node {
+    index: Arc<SiteIndex>,
+    next: AtomicPtr<Node>,
+}
+
+static FIRST: AtomicPtr<Node> = AtomicPtr::new(ptr::null_mut());
+/// Handlers walking the list.
+static READERS: AtomicUsize = AtomicUsize::new(0);
+/// Held while the list is changed.
+static WRITER: Mutex<()> = Mutex::new(());
+
+/// Keeps a space in the list.
+pub(crate) struct Registration(*mut Node);
+
+// SAFETY: the node is only freed by the registration's drop; what it holds is Send and Sync.
+unsafe impl Send for Registration {}
+// SAFETY: as above.
+unsafe impl Sync for Registration {}
+
+impl Registration {
+    pub(crate) fn new(index: Arc<SiteIndex>) -> Registration {
+        let _writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
+        let node = Box::into_raw(Box::new(Node {
+            index,
+            next: AtomicPtr::new(FIRST.load(Ordering::Relaxed)),
+        }));
+        FIRST.store(node, Ordering::SeqCst);
+        Registration(node)
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let _writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut link = &FIRST;
+        loop {
+            let node = link.load(Ordering::SeqCst);
+            // SAFETY: nodes in the list are only freed under the lock, after being unlinked.
+            let Some(current) = (unsafe { node.as_ref() }) else {
+                return;
+            };
+            if ptr::eq(node, self.0) {
+                link.store(current.next.load(Ordering::SeqCst), Ordering::SeqCst);
+                break;
+            }
+            link = &current.next;
+        }
+        // A handler that came before the unlinking may be at the node; one that comes after it is
+        // counted but cannot reach it. Handlers are short and block on nothing.
+        while READERS.load(Ordering::SeqCst) != 0 {
+            std::thread::yield_now();
+        }
+        // SAFETY: made by `Box::into_raw`, unlinked, and no handler is in the list.
+        drop(unsafe { Box::from_raw(self.0) });
+    }
+}
+
+/// Where a thread goes on whose breakpoint left it at `pc`, if that was a site of ours.
+/// Async-signal-safe.
+pub(crate) fn resume_address(pc: usize) -> Option<usize> {
+    let site_end = isa::site_end_after_trap(pc);
+    READERS.fetch_add(1, Ordering::SeqCst);
+    let mut node = FIRST.load(Ordering::SeqCst);
+    let mut found = false;
+    // SAFETY: a node reached while READERS counts this handler is not freed.
+    while let Some(current) = unsafe { node.as_ref() } {
+        if current.index.site_ending_at(site_end).is_some() {
+            found = true;
+            break;
+        }
+        node = current.next.load(Ordering::SeqCst);
+    }
+    READERS.fetch_sub(1, Ordering::SeqCst);
+    found.then_some(site_end)
+}
+
+/// Makes sure that the handler is installed.
+pub(crate) fn install() -> Result<()> {
+    os::signal::install()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SiteDesc;
+
+    #[test]
+    fn only_sites_of_live_spaces_are_resumed() {
+        // An address range no real space can have.
+        let base = 0x1000;
+        let index = Arc::new(SiteIndex::new(base, 1 << 20).unwrap());
+        index.cover(1 << 20).unwrap();
+        let site = SiteDesc {
+            ret_offset: isa::SITE_LEN as u32 + 7,
+            len: isa::SITE_LEN as u8,
+        };
+        index.insert(0, 64, 0, &[site], 0);
+        let end = base + site.ret_offset as usize;
+        let pc = (base..end).find(|&pc| isa::site_end_after_trap(pc) == end);
+        let pc = pc.expect("a trap at the site leaves the thread inside it");
+
+        assert_eq!(resume_address(pc), None);
+        let registration = Registration::new(Arc::clone(&index));
+        let other = Registration::new(Arc::new(SiteIndex::new(1 << 30, 1 << 20).unwrap()));
+        assert_eq!(resume_address(pc), Some(end));
+        assert_eq!(resume_address(pc + 1), None);
+        assert_eq!(resume_address(0), None);
+        drop(registration);
+        assert_eq!(resume_address(pc), None);
+        drop(other);
+    }
+}

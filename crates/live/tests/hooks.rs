@@ -1,0 +1,312 @@
+//! What hooks see and do, in code that runs.
+
+mod common;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use common::{Asm, PROTOCOLS, call, loop_over, space};
+use nopal_live::{Error, SiteId, SpaceConfig, VectorState};
+
+#[test]
+fn counts_are_exact_and_go_on_after_a_pause() {
+    for protocol in PROTOCOLS {
+        let space = space(protocol);
+        let code = loop_over(3).publish(&space);
+        let hook = space.count_hook().unwrap();
+        let [a, b, c] = [0, 1, 2].map(|i| code.site(i).unwrap());
+
+        call(&code, 10);
+        assert_eq!(hook.count(a), 0);
+        let commit = space
+            .patch()
+            .enable(a, &hook)
+            .enable(c, &hook)
+            .commit()
+            .unwrap();
+        assert_eq!(commit.changed, 2);
+        call(&code, 100);
+        assert_eq!([a, b, c].map(|site| hook.count(site)), [100, 0, 100]);
+        space.patch().disable(a).commit().unwrap();
+        call(&code, 7);
+        assert_eq!([a, b, c].map(|site| hook.count(site)), [100, 0, 107]);
+        space.patch().enable(a, &hook).commit().unwrap();
+        call(&code, 1);
+        assert_eq!(hook.counts(), [(a, 101), (c, 108)]);
+        hook.reset();
+        assert_eq!(hook.counts(), [(a, 0), (c, 0)]);
+    }
+}
+
+#[test]
+fn counts_are_exact_with_two_threads() {
+    let space = space(PROTOCOLS[0]);
+    let code = loop_over(2).publish(&space);
+    let hook = space.count_hook().unwrap();
+    space
+        .patch()
+        .enable_all(code.sites(), &hook)
+        .commit()
+        .unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| call(&code, 500_000));
+        }
+    });
+    for site in code.sites() {
+        assert_eq!(hook.count(site), 1_000_000);
+    }
+}
+
+#[test]
+fn more_sites_than_a_block_of_stubs() {
+    let space = space(PROTOCOLS[1]);
+    let code = loop_over(1000).publish(&space);
+    let hook = space.count_hook().unwrap();
+    let commit = space
+        .patch()
+        .enable_all(code.sites(), &hook)
+        .commit()
+        .unwrap();
+    assert_eq!((commit.changed, commit.broadcasts), (1000, 3));
+    call(&code, 3);
+    assert!(hook.counts().iter().all(|&(_, count)| count == 3));
+    assert_eq!(hook.counts().len(), 1000);
+}
+
+#[test]
+fn once_hooks_report_each_site_once() {
+    for protocol in PROTOCOLS {
+        let space = space(protocol);
+        let code = loop_over(300).publish(&space);
+        let other = loop_over(2).publish(&space);
+        let hook = space.once_hook().unwrap();
+        let elsewhere = space.once_hook().unwrap();
+        space
+            .patch()
+            .enable_all(code.sites(), &hook)
+            .enable_all(other.sites(), &elsewhere)
+            .commit()
+            .unwrap();
+        assert!(!hook.pending());
+        assert_eq!(hook.drain().unwrap(), []);
+        call(&code, 5);
+        call(&other, 5);
+        assert!(hook.pending());
+        let sites: Vec<SiteId> = code.sites().collect();
+        assert_eq!(hook.hits(), sites);
+        assert_eq!(hook.drain().unwrap(), sites);
+        assert_eq!(elsewhere.drain().unwrap().len(), 2);
+        for &site in &sites {
+            assert_eq!(space.is_enabled(site), Some(false));
+            assert!(hook.was_hit(site));
+        }
+        call(&code, 5);
+        assert_eq!(hook.drain().unwrap(), []);
+
+        space.patch().enable(sites[7], &hook).commit().unwrap();
+        assert!(!hook.was_hit(sites[7]));
+        call(&code, 1);
+        assert_eq!(hook.drain().unwrap(), [sites[7]]);
+    }
+}
+
+/// `fn(x)`: moves `x` to every general register, passes a site, and returns `rax + r15`.
+fn spread() -> Asm {
+    let mut asm = Asm::new();
+    // push rbp; mov rbp, rsp; push rbx; push r12; push r13; push r14; push r15; push rdi
+    asm.emit(&[0x55, 0x48, 0x89, 0xe5, 0x53, 0x41, 0x54, 0x41, 0x55]);
+    asm.emit(&[0x41, 0x56, 0x41, 0x57, 0x57]);
+    // mov rax, rdi; mov r15, rdi; movq xmm3, rdi
+    asm.emit(&[
+        0x48, 0x89, 0xf8, 0x49, 0x89, 0xff, 0x66, 0x48, 0x0f, 0x6e, 0xdf,
+    ]);
+    asm.site();
+    // movq rcx, xmm3; add rax, r15; add rax, rcx; add rax, [rbp - 48]
+    asm.emit(&[
+        0x66, 0x48, 0x0f, 0x7e, 0xd9, 0x4c, 0x01, 0xf8, 0x48, 0x01, 0xc8,
+    ]);
+    asm.emit(&[0x48, 0x03, 0x45, 0xd0]);
+    // pop rdi; pop r15; pop r14; pop r13; pop r12; pop rbx; pop rbp; ret
+    asm.emit(&[
+        0x5f, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5b, 0x5d, 0xc3,
+    ]);
+    asm
+}
+
+#[test]
+fn call_hooks_read_and_write_the_frame() {
+    for vector_state in [VectorState::Full, VectorState::Xmm] {
+        let mut config = SpaceConfig::new();
+        let space = nopal_live::CodeSpace::new(config.vector_state(vector_state)).unwrap();
+        let asm = spread();
+        let code = asm.publish(&space);
+        let site = code.site(0).unwrap();
+        let return_address = code.base() + asm.sites[0].ret_offset as usize;
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let hook = space.call_hook({
+            let seen = Arc::clone(&seen);
+            move |site, frame| {
+                let xmm = u64::from_le_bytes(frame.xmm(3)[..8].try_into().unwrap());
+                // SAFETY: the code pushed rdi there.
+                let slot: u64 = unsafe { frame.slot(-48) };
+                seen.lock()
+                    .unwrap()
+                    .push((site, frame.gpr(0), frame.gpr(15), xmm, slot));
+                assert_eq!(frame.return_address(), return_address);
+                assert_eq!(frame.sp(), frame.fp() - 48);
+                assert_eq!(frame.gpr(4), frame.sp() as u64);
+                frame.set_gpr(0, 1);
+                frame.set_gpr(15, 20);
+                frame.set_gpr(4, 0xdead);
+                let mut lanes = frame.xmm(3);
+                lanes[..8].copy_from_slice(&300u64.to_le_bytes());
+                frame.set_xmm(3, lanes);
+                // SAFETY: as above; the code adds what it finds there.
+                unsafe { frame.set_slot(-48, 4000u64) };
+            }
+        });
+        let hook = hook.unwrap();
+        assert_eq!(call(&code, 5), 20);
+        space.patch().enable(site, &hook).commit().unwrap();
+        assert_eq!(call(&code, 5), 4321);
+        assert_eq!(hook.panic_message(), None);
+        assert_eq!(*seen.lock().unwrap(), [(site, 5, 5, 5, 5)]);
+        space.patch().disable(site).commit().unwrap();
+        assert_eq!(call(&code, 6), 24);
+    }
+}
+
+#[test]
+fn a_panicking_hook_is_recorded_and_not_called_again() {
+    let space = space(PROTOCOLS[0]);
+    let code = loop_over(1).publish(&space);
+    let calls = Arc::new(AtomicU64::new(0));
+    let hook = space.call_hook({
+        let calls = Arc::clone(&calls);
+        move |site, _| {
+            calls.fetch_add(1, Ordering::Relaxed);
+            panic!("no good at {site}");
+        }
+    });
+    let hook = hook.unwrap();
+    space
+        .patch()
+        .enable_all(code.sites(), &hook)
+        .commit()
+        .unwrap();
+    call(&code, 10);
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    let message = hook.panic_message().unwrap();
+    assert!(message.starts_with("no good at site"), "{message}");
+}
+
+#[test]
+fn a_hook_may_patch_its_own_site() {
+    for protocol in PROTOCOLS {
+        let space = space(protocol);
+        let code = loop_over(1).publish(&space);
+        let calls = Arc::new(AtomicU64::new(0));
+        let hook = space.call_hook({
+            let calls = Arc::clone(&calls);
+            let space = Arc::downgrade(&space);
+            move |site, _| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                let space = space.upgrade().unwrap();
+                space.patch().disable(site).commit().unwrap();
+            }
+        });
+        let hook = hook.unwrap();
+        space
+            .patch()
+            .enable_all(code.sites(), &hook)
+            .commit()
+            .unwrap();
+        call(&code, 100);
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        assert_eq!(hook.panic_message(), None);
+    }
+}
+
+/// Counts how many are dropped.
+struct Guard(Arc<AtomicU64>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn dropping_the_last_handle_switches_the_sites_off() {
+    for protocol in PROTOCOLS {
+        let space = space(protocol);
+        let code = loop_over(2).publish(&space);
+        let [a, b] = [0, 1].map(|i| code.site(i).unwrap());
+        let dropped = Arc::new(AtomicU64::new(0));
+        let guard = Guard(Arc::clone(&dropped));
+        let hook = space.call_hook(move |_, _| assert_eq!(guard.0.load(Ordering::SeqCst), 0));
+        let hook = hook.unwrap();
+        let counter = space.count_hook().unwrap();
+        space
+            .patch()
+            .enable(a, &hook)
+            .enable(b, &counter)
+            .commit()
+            .unwrap();
+        let second_handle = hook.clone();
+        drop(hook);
+        assert_eq!(space.is_enabled(a), Some(true));
+        call(&code, 1);
+        drop(second_handle);
+        assert_eq!(dropped.load(Ordering::SeqCst), 1);
+        assert_eq!(space.is_enabled(a), Some(false));
+        assert_eq!(space.is_enabled(b), Some(true));
+        drop(counter);
+        assert_eq!(space.is_enabled(b), Some(false));
+        call(&code, 1);
+
+        // The stub left behind is given to the next hook with a fresh counter.
+        let counter = space.count_hook().unwrap();
+        space.patch().enable(b, &counter).commit().unwrap();
+        assert_eq!(counter.count(b), 0);
+        call(&code, 4);
+        assert_eq!(counter.counts(), [(b, 4)]);
+    }
+}
+
+#[test]
+fn a_hook_dropped_from_inside_is_freed_when_left() {
+    let space = space(PROTOCOLS[0]);
+    let code = loop_over(1).publish(&space);
+    let dropped = Arc::new(AtomicU64::new(0));
+    let guard = Guard(Arc::clone(&dropped));
+    let own_handle = Arc::new(Mutex::new(None));
+    let hook = space.call_hook({
+        let own_handle = Arc::clone(&own_handle);
+        move |_, _| {
+            own_handle.lock().unwrap().take();
+            // The closure is still running, so its captures must still be there.
+            assert_eq!(guard.0.load(Ordering::SeqCst), 0);
+        }
+    });
+    let hook = hook.unwrap();
+    space
+        .patch()
+        .enable_all(code.sites(), &hook)
+        .commit()
+        .unwrap();
+    *own_handle.lock().unwrap() = Some(hook);
+    call(&code, 50);
+    assert_eq!(dropped.load(Ordering::SeqCst), 1);
+    assert_eq!(space.is_enabled(code.site(0).unwrap()), Some(false));
+}
+
+#[test]
+fn hooks_of_another_space_are_refused() {
+    let (here, there) = (space(PROTOCOLS[0]), space(PROTOCOLS[0]));
+    let code = loop_over(1).publish(&here);
+    let hook = there.count_hook().unwrap();
+    let outcome = here.patch().enable(code.site(0).unwrap(), &hook).commit();
+    assert!(matches!(outcome, Err(Error::ForeignHook)));
+}
