@@ -3,6 +3,7 @@
 
 mod analyze;
 mod buffer;
+mod checker;
 mod compiled;
 mod context;
 mod encode;

@@ -1,5 +1,6 @@
 //! The output of selection and input of encoding: machine instructions with physical registers.
 
+use crate::checker::Noted;
 use crate::label::Label;
 use crate::{PReg, RegSet};
 use core::ops::Range;
@@ -27,6 +28,8 @@ pub(crate) struct Selected<I> {
     pub(crate) observed: Vec<(Type, SelectedLoc)>,
     /// The frame.
     pub(crate) frame: Frame,
+    /// What the walk means, for the checker; upwards.
+    pub(crate) notes: Vec<Noted>,
 }
 
 /// A straight piece of code: a block or the code on an edge.
@@ -100,6 +103,7 @@ impl<I> Selected<I> {
             sites: Vec::new(),
             observed: Vec::new(),
             frame: Frame::default(),
+            notes: Vec::new(),
         }
     }
 
@@ -113,6 +117,7 @@ impl<I> Selected<I> {
         self.jump_table_labels.clear();
         self.sites.clear();
         self.observed.clear();
+        self.notes.clear();
         let cells = core::mem::take(&mut self.frame.spill_cells);
         self.frame = Frame::default();
         self.frame.spill_cells = cells;

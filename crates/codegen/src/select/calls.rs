@@ -1,9 +1,11 @@
 //! Calls, returns, and the way into the function.
 
 use super::moves::{Loc, Move, Place};
+use super::notes::place_loc;
 use super::values::Operand;
 use super::{INCOMING, Isa, NO_REG, NO_SLOT, NO_VALUE, Selector};
 use crate::analyze::clobbers_registers;
+use crate::checker::{CheckLoc, Note};
 use crate::context::CodegenError;
 use crate::selected::{SelectedLoc, SelectedSite};
 use crate::{PReg, RegClass, RegSet};
@@ -170,8 +172,20 @@ impl<I: Isa> Selector<'_, I> {
             Operand::Place(p) => Loc::Place(p),
             Operand::Const(bits) => Loc::Const(bits),
         };
-        let ty = self.func.value_type(self.repr(a));
-        moves.push(Move { dst, src, ty });
+        let a = self.repr(a);
+        let loc = match dst {
+            Loc::Reg(r) => Some(CheckLoc::Reg(r)),
+            Loc::Place(p) => place_loc(p),
+            Loc::Const(_) => None,
+        };
+        if let Some(loc) = loc {
+            self.note(|| Note::Use(a, loc));
+        }
+        moves.push(Move {
+            dst,
+            src,
+            ty: self.func.value_type(a),
+        });
     }
 
     /// Registers that hold nothing before or after `moves`.
@@ -216,7 +230,16 @@ impl<I: Isa> Selector<'_, I> {
         let attrs = attrs.map(|a| self.func.site_attr(a));
         if let Some(attrs) = attrs {
             for v in self.func.lists.iter(attrs.observe) {
-                let loc = match self.observe(v) {
+                let home = self.observe(v);
+                let value = self.repr(v);
+                match home {
+                    Operand::Reg(r) => self.note(|| Note::Use(value, CheckLoc::Reg(r))),
+                    Operand::Place(Place::Slot(s)) => {
+                        self.note(|| Note::Use(value, CheckLoc::Slot(s)));
+                    }
+                    _ => {}
+                }
+                let loc = match home {
                     Operand::Reg(r) => SelectedLoc::Reg(r),
                     Operand::Place(Place::Slot(s)) if s & INCOMING != 0 => {
                         SelectedLoc::Frame((s & !INCOMING) as i32)
@@ -299,6 +322,7 @@ impl<I: Isa> Selector<'_, I> {
         let free = self.free_for_moves(&moves);
         self.parallel_move(&mut moves, free);
         self.extend_results(inst, signature);
+        self.note_call(inst, signature);
         self.unlock_all();
 
         let mut locs = core::mem::take(&mut self.s.call);
@@ -365,6 +389,24 @@ impl<I: Isa> Selector<'_, I> {
                     ty,
                 });
             }
+        }
+    }
+
+    /// The call above leaves its results where the convention has them, and nothing in the
+    /// registers it overwrites.
+    fn note_call(&mut self, inst: Inst, sig: &Signature) {
+        for (i, v) in self.func.inst_results(inst).enumerate() {
+            let loc = match result_loc::<I>(sig, i) {
+                AbiLoc::Reg(r) => CheckLoc::Reg(r),
+                AbiLoc::Stack(at) => CheckLoc::StackArea(self.own_stack_slots + at),
+            };
+            self.note(|| Note::Def(v, loc));
+        }
+        if clobbers_registers(self.func, inst) {
+            let all = I::ORDER
+                .iter()
+                .fold(RegSet::EMPTY, |s, o| s.union(RegSet::from_slice(o)));
+            self.note(|| Note::Clobber(all.minus(I::CALLEE_SAVED)));
         }
     }
 

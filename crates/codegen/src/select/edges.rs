@@ -3,6 +3,7 @@
 use super::moves::{Loc, Move, Place};
 use super::{Isa, NO_REG, NO_SLOT, NO_VALUE, Selector};
 use crate::analyze::NO_LOOP;
+use crate::checker::Note;
 use crate::label::Label;
 use crate::selected::Chunk;
 use crate::{PReg, RegClass, RegSet};
@@ -226,6 +227,7 @@ impl<I: Isa> Selector<'_, I> {
         }
         let free = self.free_on_edge(state);
         self.parallel_move(&mut moves, free);
+        self.note(|| Note::Edge(dest));
         self.s.edge_moves[0] = moves;
     }
 
@@ -250,7 +252,7 @@ impl<I: Isa> Selector<'_, I> {
             self.argument_moves(dests[i], targets[i].0, &mut moves[i]);
             moves[i].retain(|m| m.dst != m.src);
         }
-        self.emit_brif(cond, blocks, targets, depths, &mut moves);
+        self.emit_brif(cond, dests, targets, depths, &mut moves);
         self.s.edge_moves = moves;
     }
 
@@ -259,13 +261,14 @@ impl<I: Isa> Selector<'_, I> {
     fn emit_brif(
         &mut self,
         cond: Value,
-        blocks: [Block; 2],
+        dests: [BlockCall; 2],
         targets: [(EntryState, Label); 2],
         depths: [u32; 2],
         moves: &mut [Vec<Move>; 2],
     ) {
         let here = self.an.depth(self.pos);
-        let next = blocks.map(|b| self.an.pos[b.index()] == self.pos + 1);
+        let next =
+            dests.map(|d| self.an.pos[self.func.block_call(d).block.index()] == self.pos + 1);
         // The edge that falls through.
         let below = match (moves[0].is_empty(), moves[1].is_empty()) {
             (true, true) => usize::from(!next[0]),
@@ -277,10 +280,17 @@ impl<I: Isa> Selector<'_, I> {
         };
         let taken = 1 - below;
         let mut target = targets[taken].1;
-        if !moves[taken].is_empty() {
+        let direct = moves[taken].is_empty();
+        if !direct {
             target = self.out.new_label();
             let free = self.free_on_edge(targets[taken].0);
-            self.edge_chunk(target, targets[taken].1, &mut moves[taken], free);
+            self.edge_chunk(
+                target,
+                targets[taken].1,
+                &mut moves[taken],
+                free,
+                Some(dests[taken]),
+            );
         }
         self.begin_chunk();
         if !next[below] {
@@ -288,27 +298,39 @@ impl<I: Isa> Selector<'_, I> {
         }
         let free = self.free_on_edge(targets[below].0);
         self.parallel_move(&mut moves[below], free);
+        self.note(|| Note::Edge(dests[below]));
+        let invert = taken == 1;
         I::lower_cond_branch(
             self,
             CondBranch {
                 cond,
-                invert: taken == 1,
+                invert,
                 target,
             },
         );
+        if direct {
+            self.note(|| Note::Taken(target, dests[taken]));
+        }
     }
 
-    /// A chunk of its own, at the end of the function, for the moves on an edge.
+    /// A chunk of its own, at the end of the function, for moves: those of `edge`, or those behind
+    /// the backward edges of a loop.
     pub(super) fn edge_chunk(
         &mut self,
         label: Label,
         to: Label,
         moves: &mut Vec<Move>,
         free: RegSet,
+        edge: Option<BlockCall>,
     ) {
+        let outer = core::mem::replace(&mut self.chunk_label, label);
         let start = self.out.insts.len() as u32;
         self.emit(I::jump(to));
         self.parallel_move(moves, free);
+        if let Some(edge) = edge {
+            self.note(|| Note::Edge(edge));
+        }
+        self.chunk_label = outer;
         let insts = start..self.out.insts.len() as u32;
         self.s.late_chunks.push(Chunk {
             label,
@@ -353,6 +375,8 @@ impl<I: Isa> Selector<'_, I> {
         }
         let mut labels = core::mem::take(&mut self.s.table_labels);
         labels.clear();
+        let mut direct = core::mem::take(&mut self.s.direct_edges);
+        direct.clear();
         let mut previous: Option<(BlockCall, Label)> = None;
         for e in edges() {
             if let Some((p, label)) = previous
@@ -368,7 +392,9 @@ impl<I: Isa> Selector<'_, I> {
                 let to = label;
                 label = self.out.new_label();
                 let free = self.free_on_edge(state);
-                self.edge_chunk(label, to, &mut moves, free);
+                self.edge_chunk(label, to, &mut moves, free, Some(e));
+            } else {
+                direct.push((label, e));
             }
             previous = Some((e, label));
             labels.push(label);
@@ -377,7 +403,11 @@ impl<I: Isa> Selector<'_, I> {
         self.begin_chunk();
         let default = labels.pop().expect("the default edge comes last");
         I::lower_table_branch(self, index, &labels, default, temps);
+        for &(label, edge) in &direct {
+            self.note(|| Note::Taken(label, edge));
+        }
         self.s.table_labels = labels;
+        self.s.direct_edges = direct;
     }
 
     fn same_edge(&self, a: BlockCall, b: BlockCall) -> bool {

@@ -205,7 +205,7 @@ impl<I: Isa> Selector<'_, I> {
                 .iter()
                 .fold(RegSet::EMPTY, |s, o| s.union(RegSet::from_slice(o)));
             let free = all.minus(entry.regs).minus(latch.state.regs);
-            self.edge_chunk(latch.label, to, &mut moves, free);
+            self.edge_chunk(latch.label, to, &mut moves, free, None);
         }
         self.s.edge_moves[0] = moves;
     }

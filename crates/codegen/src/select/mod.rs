@@ -17,15 +17,17 @@ mod cells;
 mod edges;
 mod loops;
 mod moves;
+mod notes;
 mod values;
 
 pub(crate) use calls::{AbiLoc, ParamLocs, needs_ret_area};
 pub(crate) use edges::CondBranch;
 pub(crate) use moves::Place;
-pub(crate) use values::{Operand, Tied};
+pub(crate) use values::Operand;
 
 use crate::analyze::Analysis;
 use crate::buffer::EncodeError;
+use crate::checker::Check;
 use crate::context::CodegenError;
 use crate::label::Label;
 use crate::selected::{Chunk, Selected};
@@ -38,7 +40,7 @@ use nopal_ir::{Block, CallConv, EntityRef, Function, Inst, InstData, Type, Value
 /// What a target provides to the walk.
 pub(crate) trait Isa: Sized {
     /// A machine instruction with physical registers.
-    type Inst: Copy + core::fmt::Debug;
+    type Inst: Check;
     /// CPU features and the like.
     type Flags: Copy;
 
@@ -139,7 +141,6 @@ pub(crate) struct Scratch {
     latches: Vec<LatchState>,
     latch_of: Vec<u32>,
     latch_pool: Vec<Value>,
-    moves: Vec<Move>,
     ordering: moves::Ordering,
     candidates: Vec<(u32, Value)>,
     loop_weight: Vec<u32>,
@@ -153,9 +154,12 @@ pub(crate) struct Scratch {
     chunks: Vec<Chunk>,
     edge_moves: [Vec<Move>; 2],
     table_labels: Vec<Label>,
+    direct_edges: Vec<(Label, nopal_ir::BlockCall)>,
     cells: cells::Cells,
     /// The offset of each stack slot in their area.
     slot_offsets: Vec<u32>,
+    /// Operands of the current instruction, for the checker.
+    operands: Vec<Value>,
 }
 
 /// The walk over one function.
@@ -181,6 +185,8 @@ pub(crate) struct Selector<'a, I: Isa> {
     pos: u32,
     /// The instruction being selected.
     current: Inst,
+    /// The label of the current chunk.
+    chunk_label: Label,
     /// Where the current chunk starts in the list of instructions.
     chunk_start: u32,
     /// Bytes of explicit stack slots, a multiple of 16. The return area follows them.
@@ -224,6 +230,7 @@ pub(crate) fn select<I: Isa>(
         flags_live: false,
         pos: 0,
         current: Inst::from_u32(0),
+        chunk_label: Label::new(0),
         chunk_start: 0,
         own_stack_slots,
         ret_area: 0,
@@ -236,6 +243,9 @@ pub(crate) fn select<I: Isa>(
         cx.block(pos)?;
     }
     cx.finish();
+    if crate::checker::ENABLED {
+        cx.check();
+    }
     Ok(())
 }
 
@@ -327,10 +337,12 @@ impl<'a, I: Isa> Selector<'a, I> {
         let data = self.func.block(block);
         let term = Inst::from_u32(data.end - 1);
         self.current = term;
+        self.chunk_label = self.s.block_labels[pos as usize];
         self.terminator(term)?;
         for n in (data.first..data.end - 1).rev() {
             self.current = Inst::from_u32(n);
             self.instruction(self.current)?;
+            self.end_group();
             self.unlock_all();
             debug_assert!(!self.flags_live);
         }
@@ -360,6 +372,7 @@ impl<'a, I: Isa> Selector<'a, I> {
                 )));
             }
         }
+        self.end_group();
         self.unlock_all();
         Ok(())
     }

@@ -260,6 +260,7 @@ impl<I: Isa> Selector<'_, I> {
         if state.slot != NO_SLOT {
             self.emit(I::store(Place::Slot(state.slot), r));
         }
+        self.note_def(v, r);
         r
     }
 
@@ -285,6 +286,7 @@ impl<I: Isa> Selector<'_, I> {
         if let Some(wanted) = wanted.filter(|&w| w != r) {
             self.emit(I::mov(wanted, r));
         }
+        self.note_def(v, r);
         self.used.insert(r);
         self.lock(r);
     }
@@ -293,6 +295,7 @@ impl<I: Isa> Selector<'_, I> {
     #[inline]
     pub(crate) fn use_reg(&mut self, v: Value) -> PReg {
         let v = self.repr(v);
+        self.note_operand(v);
         if let Some(r) = self.reg_of(v) {
             self.lock(r);
             return r;
@@ -308,6 +311,7 @@ impl<I: Isa> Selector<'_, I> {
     /// `v` in a register, or in its slot if it has that and no register, or the constant it is.
     pub(crate) fn use_any(&mut self, v: Value) -> Operand {
         let v = self.repr(v);
+        self.note_operand(v);
         if let Some(r) = self.reg_of(v) {
             self.lock(r);
             return Operand::Reg(r);
@@ -339,6 +343,7 @@ impl<I: Isa> Selector<'_, I> {
     /// [`Selector::finish_tie`] after the instruction has been emitted.
     pub(crate) fn tie(&mut self, dst: PReg, v: Value) -> Tied {
         let v = self.repr(v);
+        self.note_operand(v);
         self.lock(dst);
         let state = self.s.vals[v.index()];
         if state.reg == NO_REG && !state.constant && self.value_in[dst.index()] == NO_VALUE {

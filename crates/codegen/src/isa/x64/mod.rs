@@ -1,6 +1,7 @@
 //! x86-64.
 
 mod abi;
+mod check;
 pub(crate) mod effects;
 mod encode;
 pub(crate) mod frame;

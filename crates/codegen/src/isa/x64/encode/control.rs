@@ -159,22 +159,22 @@ pub(super) fn site_padding(offset: u32) -> u32 {
 }
 
 /// The recommended forms of `nop`, 1 to 8 bytes (Intel SDM volume 2, NOP).
-const NOPS: [u64; 8] = [
-    0x90,
-    0x9066,
-    0x00_1f0f,
-    0x00_401f0f,
-    0x00_0044_1f0f,
-    0x00_0044_1f0f66,
-    0x0000_0000_801f0f,
-    0x0000_0000_841f0f,
+const NOPS: [[u8; 8]; 8] = [
+    [0x90, 0, 0, 0, 0, 0, 0, 0],
+    [0x66, 0x90, 0, 0, 0, 0, 0, 0],
+    [0x0f, 0x1f, 0x00, 0, 0, 0, 0, 0],
+    [0x0f, 0x1f, 0x40, 0x00, 0, 0, 0, 0],
+    [0x0f, 0x1f, 0x44, 0x00, 0x00, 0, 0, 0],
+    [0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00, 0, 0],
+    [0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00, 0],
+    [0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
 ];
 
 /// Bytes that do nothing.
 pub(super) fn pad<S: Sink>(s: &mut S, mut len: u32) {
     while len > 0 {
         let nop = len.min(8);
-        s.put(NOPS[nop as usize - 1], nop);
+        s.put(u64::from_le_bytes(NOPS[nop as usize - 1]), nop);
         len -= nop;
     }
 }

@@ -3,7 +3,7 @@
 use super::mem::Rm;
 use super::{Cx, emit_mov, emit_trapping, fsize, mem, mem_size, op_size, result, use_rm};
 use crate::isa::x64::abi::test;
-use crate::isa::x64::inst::{Alu, Cc, Inst, Mem, Size};
+use crate::isa::x64::inst::{Alu, Cc, Inst, Size};
 use crate::{PReg, RegClass};
 use nopal_ir::{FloatCC, InstData, IntCC, Opcode, Type, Value, ValueDef};
 

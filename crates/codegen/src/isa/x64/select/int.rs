@@ -1,7 +1,7 @@
 //! Integer arithmetic and bit counts.
 
 use super::mem::Rm;
-use super::{Cx, emit_mov, emit_trapping, mem, op_size, result, use_rm};
+use super::{Cx, emit_mov, emit_trapping, op_size, result, use_rm};
 use crate::isa::x64::abi::test;
 use crate::isa::x64::inst::{Alu, Base, BitCount, Cc, Inst, Mem, PRegIndex, Shift, Size, Unary};
 use crate::isa::x64::regs::{RAX, RDX};

@@ -15,7 +15,7 @@ use crate::{CompiledCode, PReg, RegSet};
 use expect::{Operand, meanings};
 use iced_x86::{
     Decoder, DecoderOptions, Formatter, GasFormatter, Instruction, InstructionInfoFactory,
-    OpAccess, OpKind, Register,
+    Mnemonic, OpAccess, OpKind, Register,
 };
 
 /// The frame instructions are encoded with: spill slot 1 is close to `rbp`, slot 0 far away.
@@ -217,4 +217,18 @@ fn effects_are_those_the_disassembler_knows() {
         known.reads = known.reads.minus(uncounted_reads(&inst));
         assert_eq!(effects(&inst), known, "{inst:?} {}", text(&decoded));
     });
+}
+
+#[test]
+fn padding_is_as_few_nops_as_possible() {
+    for len in 0..20 {
+        let mut out = CompiledCode::default();
+        let mut scratch = EncodeScratch::default();
+        Inst::pad(&mut Buffer::new(&mut out, &mut scratch), len);
+        let decoder = Decoder::with_ip(64, &out.code, 0, DecoderOptions::NONE);
+        let nops: Vec<Instruction> = decoder.into_iter().collect();
+        assert!(nops.iter().all(|i| i.mnemonic() == Mnemonic::Nop), "{len}");
+        assert_eq!(out.code.len(), len as usize);
+        assert_eq!(nops.len(), len.div_ceil(8) as usize);
+    }
 }
