@@ -1,0 +1,14 @@
+//! What depends on the instruction set: switching stacks, unwinding, and the registers of a
+//! thread that was stopped by a signal.
+//!
+//! Each module has the same items: `PADDING`, `enter`, `unwind`, `stack_pointer`, `caller`,
+//! `exit_shim!` and `Stopped`.
+
+#[cfg(target_arch = "x86_64")]
+mod x64;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x64::*;
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("nopal-wasm does not support this instruction set");

@@ -1,0 +1,58 @@
+//! Settings of an engine.
+
+use crate::Sites;
+
+/// Settings of an [`Engine`](crate::Engine).
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) sites: Sites,
+    pub(crate) parallel_compilation: bool,
+    pub(crate) max_wasm_stack: usize,
+    pub(crate) code_space: usize,
+}
+
+impl Config {
+    /// The default settings: all sites, parallel compilation, 1 MiB of stack, 1 GiB of address
+    /// space for code.
+    pub fn new() -> Self {
+        Config {
+            sites: Sites::ALL,
+            parallel_compilation: true,
+            max_wasm_stack: 1 << 20,
+            code_space: 1 << 30,
+        }
+    }
+
+    /// Which patch sites modules are compiled with.
+    pub fn sites(&mut self, sites: Sites) -> &mut Self {
+        self.sites = sites;
+        self
+    }
+
+    /// Whether the functions of a module are compiled by several threads.
+    ///
+    /// The code is the same either way.
+    pub fn parallel_compilation(&mut self, on: bool) -> &mut Self {
+        self.parallel_compilation = on;
+        self
+    }
+
+    /// How many bytes of stack the guest can use in one store before it traps. Host functions that
+    /// it calls have a reserve beyond that.
+    pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
+        self.max_wasm_stack = bytes;
+        self
+    }
+
+    /// How many bytes of address space all the code of the engine can take.
+    pub fn code_space(&mut self, bytes: usize) -> &mut Self {
+        self.code_space = bytes;
+        self
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config::new()
+    }
+}

@@ -1,0 +1,307 @@
+//! Patch sites and where their observed values are.
+
+use crate::{SiteKind, ValType};
+use nopal_codegen::{ObservedValue, PReg, RegClass, ValueLoc};
+use nopal_live::{SiteFrame, SiteId};
+
+/// A patch site: a place in the code where a hook can be called.
+#[derive(Clone, Debug)]
+pub struct Site {
+    pub(crate) id: SiteId,
+    pub(crate) kind: SiteKind,
+    pub(crate) func: u32,
+    pub(crate) wasm_offset: u32,
+    pub(crate) ret_addr: usize,
+    pub(crate) values: Box<[SiteValue]>,
+}
+
+/// A value that a hook can find at a site.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SiteValue {
+    /// Its type.
+    pub ty: ValType,
+    /// Where it is.
+    pub loc: Location,
+}
+
+/// Where a value is. The upper bits of a place wider than the value are undefined.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Location {
+    /// In the general-purpose register with this hardware number.
+    Gpr(u8),
+    /// In the floating-point register with this hardware number.
+    Fpr(u8),
+    /// In memory, this many bytes from the frame pointer.
+    Slot(i32),
+    /// It is this constant: the bits of the value.
+    Const(u64),
+}
+
+impl Site {
+    /// Its name in the engine's code space, by which hooks are attached.
+    pub fn id(&self) -> SiteId {
+        self.id
+    }
+
+    /// The construct it stands at.
+    pub fn kind(&self) -> SiteKind {
+        self.kind
+    }
+
+    /// The index in the module of the function it is in.
+    pub fn func(&self) -> u32 {
+        self.func
+    }
+
+    /// The position of the construct in the module, in bytes.
+    pub fn wasm_offset(&self) -> u32 {
+        self.wasm_offset
+    }
+
+    /// The address of the instruction after it.
+    pub fn return_address(&self) -> usize {
+        self.ret_addr
+    }
+
+    /// The function's parameters at an entry, its results at an exit, in order.
+    pub fn values(&self) -> &[SiteValue] {
+        &self.values
+    }
+
+    /// The bits of the values in the frame of a hook; narrow values have zeros above. None if the
+    /// frame is that of another site.
+    pub fn read<'a>(
+        &'a self,
+        frame: &'a SiteFrame,
+    ) -> Option<impl Iterator<Item = (ValType, u64)> + 'a> {
+        (frame.return_address() == self.ret_addr).then(|| {
+            self.values
+                .iter()
+                .map(|value| (value.ty, value.bits(frame)))
+        })
+    }
+}
+
+impl SiteValue {
+    fn bits(&self, frame: &SiteFrame) -> u64 {
+        let bits = match self.loc {
+            Location::Gpr(n) => frame.gpr(n),
+            Location::Fpr(n) => {
+                let [a, b, c, d, e, f, g, h, ..] = frame.xmm(n);
+                u64::from_le_bytes([a, b, c, d, e, f, g, h])
+            }
+            // SAFETY: the frame is that of the site, whose map says that the value is there.
+            Location::Slot(offset) => unsafe {
+                match self.ty {
+                    ValType::I32 | ValType::F32 => frame.slot::<u32>(offset).into(),
+                    _ => frame.slot(offset),
+                }
+            },
+            Location::Const(bits) => bits,
+        };
+        match self.ty {
+            ValType::I32 | ValType::F32 => bits & 0xffff_ffff,
+            ValType::I64 | ValType::F64 | ValType::FuncRef | ValType::ExternRef => bits,
+        }
+    }
+}
+
+/// The sites of some code in address order. Offsets count from its first byte.
+#[derive(Debug, Default)]
+pub(crate) struct SiteTable {
+    sites: Vec<RawSite>,
+    /// The value maps, encoded by [`encode`].
+    maps: Vec<u8>,
+}
+
+/// A site without its function, which follows from its address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RawSite {
+    pub(crate) ret_offset: u32,
+    pub(crate) wasm_offset: u32,
+    map: u32,
+    pub(crate) len: u8,
+    pub(crate) kind: SiteKind,
+}
+
+impl SiteTable {
+    /// Add a site. Its return address is `ret_offset`, its region `len` bytes.
+    pub(crate) fn push(
+        &mut self,
+        kind: SiteKind,
+        ret_offset: u32,
+        len: u8,
+        wasm_offset: u32,
+        values: &[ObservedValue],
+    ) {
+        let map = self.maps.len() as u32;
+        encode(values, &mut self.maps);
+        self.sites.push(RawSite {
+            ret_offset,
+            wasm_offset,
+            map,
+            len,
+            kind,
+        });
+    }
+
+    /// Append the sites of code that follows at offset `base`.
+    pub(crate) fn append(&mut self, other: &SiteTable, base: u32) {
+        let maps = self.maps.len() as u32;
+        self.maps.extend_from_slice(&other.maps);
+        self.sites.extend(other.sites.iter().map(|site| RawSite {
+            ret_offset: base + site.ret_offset,
+            map: maps + site.map,
+            ..*site
+        }));
+    }
+
+    pub(crate) fn shrink_to_fit(&mut self) {
+        self.sites.shrink_to_fit();
+        self.maps.shrink_to_fit();
+    }
+
+    /// The sites, in address order.
+    pub(crate) fn sites(&self) -> &[RawSite] {
+        &self.sites
+    }
+
+    /// The position in the module of the site that ends at `ret_offset`.
+    pub(crate) fn wasm_offset_at(&self, ret_offset: u32) -> Option<u32> {
+        let found = self
+            .sites
+            .binary_search_by_key(&ret_offset, |s| s.ret_offset);
+        Some(self.sites[found.ok()?].wasm_offset)
+    }
+
+    /// The places of a site's values, which are of these types.
+    pub(crate) fn values(&self, site: &RawSite, types: &[ValType]) -> Box<[SiteValue]> {
+        let mut map = &self.maps[site.map as usize..];
+        let count = take(&mut map) as usize;
+        let places = (0..count).map(|_| decode(&mut map));
+        types
+            .iter()
+            .zip(places)
+            .map(|(&ty, loc)| SiteValue { ty, loc })
+            .collect()
+    }
+}
+
+// A value map is the number of values, then for each a number whose low two bits are the kind of
+// place and whose others say which. Numbers are LEB128.
+const REG: u64 = 0;
+const SLOT: u64 = 1;
+const CONST: u64 = 2;
+const FULL_CONST: u64 = 3;
+
+fn encode(values: &[ObservedValue], out: &mut Vec<u8>) {
+    put(values.len() as u64, out);
+    for value in values {
+        match value.loc {
+            ValueLoc::Reg(reg) => put((reg.index() as u64) << 2 | REG, out),
+            ValueLoc::Frame(offset) => {
+                let zigzag = (offset << 1 ^ offset >> 31) as u32;
+                put(u64::from(zigzag) << 2 | SLOT, out);
+            }
+            ValueLoc::Const(bits) if bits >> 62 == 0 => put(bits << 2 | CONST, out),
+            ValueLoc::Const(bits) => {
+                put(FULL_CONST, out);
+                put(bits, out);
+            }
+        }
+    }
+}
+
+fn decode(map: &mut &[u8]) -> Location {
+    let word = take(map);
+    match word & 3 {
+        REG => {
+            let reg = PReg::from_index((word >> 2) as usize);
+            match reg.class() {
+                RegClass::Int => Location::Gpr(reg.hw()),
+                RegClass::Float => Location::Fpr(reg.hw()),
+            }
+        }
+        SLOT => {
+            let zigzag = (word >> 2) as u32;
+            Location::Slot((zigzag >> 1) as i32 ^ -((zigzag & 1) as i32))
+        }
+        CONST => Location::Const(word >> 2),
+        _ => Location::Const(take(map)),
+    }
+}
+
+fn put(mut n: u64, out: &mut Vec<u8>) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+fn take(bytes: &mut &[u8]) -> u64 {
+    let mut n = 0;
+    let mut shift = 0;
+    while let [byte, rest @ ..] = *bytes {
+        *bytes = rest;
+        n |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            break;
+        }
+        shift += 7;
+    }
+    n
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nopal_ir::Type;
+
+    #[test]
+    fn value_maps_survive_encoding() {
+        let locs = [
+            ValueLoc::Reg(PReg::int(13)),
+            ValueLoc::Reg(PReg::float(31)),
+            ValueLoc::Frame(0),
+            ValueLoc::Frame(-8),
+            ValueLoc::Frame(i32::MIN),
+            ValueLoc::Frame(i32::MAX),
+            ValueLoc::Const(0),
+            ValueLoc::Const((1 << 62) - 1),
+            ValueLoc::Const(1 << 62),
+            ValueLoc::Const(u64::MAX),
+        ];
+        let values = locs.map(|loc| ObservedValue { ty: Type::I64, loc });
+        let expected = [
+            Location::Gpr(13),
+            Location::Fpr(31),
+            Location::Slot(0),
+            Location::Slot(-8),
+            Location::Slot(i32::MIN),
+            Location::Slot(i32::MAX),
+            Location::Const(0),
+            Location::Const((1 << 62) - 1),
+            Location::Const(1 << 62),
+            Location::Const(u64::MAX),
+        ];
+        let types = [ValType::I64; 10];
+        let mut first = SiteTable::default();
+        first.push(SiteKind::Entry, 10, 5, 100, &values[..2]);
+        let mut second = SiteTable::default();
+        second.push(SiteKind::Exit, 20, 5, 200, &values);
+        first.append(&second, 64);
+        let [a, b] = first.sites() else {
+            panic!("two sites")
+        };
+        assert_eq!((a.ret_offset, b.ret_offset, b.wasm_offset), (10, 84, 200));
+        let places = |site, types| -> Vec<Location> {
+            let values = first.values(site, types);
+            values.iter().map(|value| value.loc).collect()
+        };
+        assert_eq!(places(a, &types[..2]), expected[..2]);
+        assert_eq!(places(b, &types), expected);
+        assert_eq!(first.wasm_offset_at(84), Some(200));
+        assert_eq!(first.wasm_offset_at(83), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! Machine code of many functions on its way to executable memory.
+
+use crate::code_tables::CodeMaps;
+use crate::translate::{NAMESPACE_FUNC, NAMESPACE_SITE};
+use crate::{Error, Result, SiteKind, arch};
+use nopal_codegen::{CompiledCode, Reloc, RelocKind};
+use nopal_ir::{ExternalName, Function};
+use nopal_live::{Code, CodeSpace, SiteDesc};
+use std::sync::Arc;
+
+/// Alignment of the start of every text.
+const ALIGNMENT: usize = 64;
+
+/// The code of consecutive functions. Offsets count from its first byte.
+#[derive(Debug, Default)]
+pub(crate) struct Text {
+    bytes: Vec<u8>,
+    relocs: Vec<TextReloc>,
+    pub(crate) maps: CodeMaps,
+}
+
+/// A place that depends on the address of a defined function.
+#[derive(Clone, Copy, Debug)]
+struct TextReloc {
+    offset: u32,
+    kind: RelocKind,
+    /// Counted without imports.
+    target: u32,
+    addend: i64,
+}
+
+impl Text {
+    /// Append a compiled function. The module has `imported` imported ones.
+    pub(crate) fn push(
+        &mut self,
+        func: &Function,
+        code: &CompiledCode,
+        imported: u32,
+    ) -> Result<()> {
+        let base = self.align(code.alignment as usize)?;
+        self.bytes.extend_from_slice(&code.code);
+        let end = self.len()?;
+        self.maps.funcs.push(base..end);
+        for reloc in &code.relocs {
+            self.reloc(func, reloc, base, imported)?;
+        }
+        for trap in &code.traps {
+            self.maps.traps.push(trap, base);
+        }
+        for call in &code.call_sites {
+            self.maps.calls.push(call, base);
+        }
+        for site in &code.patch_sites {
+            let callee = &func.ext_funcs()[site.callee as usize].name;
+            let kind = site_kind(callee)
+                .ok_or_else(|| fail(func, format!("patch site with unknown callee {callee}")))?;
+            let values = code.value_map(site);
+            let ret_offset = base + site.ret_addr;
+            (self.maps.sites).push(kind, ret_offset, site.len, site.site, values);
+        }
+        Ok(())
+    }
+
+    fn reloc(&mut self, func: &Function, reloc: &Reloc, base: u32, imported: u32) -> Result<()> {
+        let target = match &reloc.target {
+            ExternalName::User {
+                namespace: NAMESPACE_FUNC,
+                index,
+            } => index.checked_sub(imported),
+            // Sites are emitted switched off; whoever switches them on provides the address.
+            ExternalName::User {
+                namespace: NAMESPACE_SITE,
+                ..
+            } => return Ok(()),
+            _ => None,
+        };
+        let target = target
+            .ok_or_else(|| fail(func, format!("call of unknown function {}", reloc.target)))?;
+        self.relocs.push(TextReloc {
+            offset: base + reloc.offset,
+            kind: reloc.kind,
+            target,
+            addend: reloc.addend,
+        });
+        Ok(())
+    }
+
+    /// Append the code of the functions that follow.
+    pub(crate) fn append(&mut self, other: &Text) -> Result<()> {
+        let base = self.align(ALIGNMENT)?;
+        self.bytes.extend_from_slice(&other.bytes);
+        self.len()?;
+        self.maps.append(&other.maps, base);
+        self.relocs
+            .extend(other.relocs.iter().map(|reloc| TextReloc {
+                offset: base + reloc.offset,
+                ..*reloc
+            }));
+        Ok(())
+    }
+
+    /// Length in bytes.
+    pub(crate) fn len(&self) -> Result<u32> {
+        u32::try_from(self.bytes.len())
+            .ok()
+            .filter(|&len| len <= 1 << 31)
+            .ok_or_else(|| Error::limit("more than 2 GiB of machine code"))
+    }
+
+    fn align(&mut self, alignment: usize) -> Result<u32> {
+        let len = self.bytes.len().next_multiple_of(alignment.max(1));
+        self.bytes.resize(len, arch::PADDING);
+        self.len()
+    }
+
+    /// Make the code executable. `tag` is found again by address.
+    pub(crate) fn publish(&mut self, space: &Arc<CodeSpace>, tag: usize) -> Result<Code> {
+        let sites: Vec<SiteDesc> = (self.maps.sites.sites().iter())
+            .map(|site| SiteDesc {
+                ret_offset: site.ret_offset,
+                len: site.len,
+            })
+            .collect();
+        let allocation = space
+            .allocate(self.bytes.len(), ALIGNMENT)
+            .map_err(Error::code_memory)?;
+        self.relocate(allocation.addr());
+        allocation
+            .tag(tag)
+            .publish(&self.bytes, &sites)
+            .map_err(Error::code_memory)
+    }
+
+    /// Resolve what depends on addresses, for code that begins at `base`.
+    fn relocate(&mut self, base: usize) {
+        for reloc in std::mem::take(&mut self.relocs) {
+            let at = reloc.offset as usize;
+            let target = i64::from(self.maps.funcs[reloc.target as usize].start) + reloc.addend;
+            match reloc.kind {
+                RelocKind::X64CallPcRel4 => {
+                    let distance = (target - i64::from(reloc.offset)) as i32;
+                    self.bytes[at..at + 4].copy_from_slice(&distance.to_le_bytes());
+                }
+                RelocKind::Abs8 => {
+                    let address = (base as i64 + target) as u64;
+                    self.bytes[at..at + 8].copy_from_slice(&address.to_le_bytes());
+                }
+            }
+        }
+    }
+
+    /// The maps, leaving the rest.
+    pub(crate) fn take_maps(&mut self) -> CodeMaps {
+        std::mem::take(&mut self.maps)
+    }
+}
+
+fn site_kind(callee: &ExternalName) -> Option<SiteKind> {
+    match callee {
+        ExternalName::User {
+            namespace: NAMESPACE_SITE,
+            index,
+        } => SiteKind::ALL.get(*index as usize).copied(),
+        _ => None,
+    }
+}
+
+/// The error for a function that cannot become part of a text.
+fn fail(func: &Function, message: String) -> Error {
+    let index = match func.name {
+        ExternalName::User { index, .. } => index,
+        ExternalName::Named(_) => 0,
+    };
+    Error::compile(index, message)
+}

