@@ -10,25 +10,32 @@ use std::slice;
 use common::PROTOCOLS;
 use nopal_live::{CodeSpace, SiteDesc, SpaceConfig, VectorState};
 
-/// The registers, each at the start of 64 bytes: `zmm0..31`, then `k0..7` in 8 bytes each.
+/// The registers, each at the start of 64 bytes: `zmm0..31`, then `k0..7` in 8 bytes each. An
+/// `xrstor` area that says "all in initial state" follows.
 #[repr(C, align(64))]
-#[derive(Clone, PartialEq)]
-struct Registers([[u8; 64]; 33]);
+struct Registers([[u8; 64]; 33], [[u8; 64]; 16]);
 
 impl Registers {
     fn pattern() -> Registers {
         let mut byte = 1u8;
-        Registers([[0; 64]; 33].map(|register| {
-            register.map(|_| {
-                byte = byte.wrapping_mul(5).wrapping_add(11);
-                byte
-            })
-        }))
+        let mut next = |_| {
+            byte = byte.wrapping_mul(5).wrapping_add(11);
+            byte
+        };
+        Registers(
+            [[0; 64]; 33].map(|register| register.map(&mut next)),
+            [[0; 64]; 16],
+        )
+    }
+
+    fn zero() -> Registers {
+        Registers([[0; 64]; 33], [[0; 64]; 16])
     }
 }
 
 // Each is `fn(before: *const Registers, after: *mut Registers)`, position-independent, with one
-// site; after it come the length of the code and the end of the site, as two words.
+// site; after it come the length of the code and the end of the site, as two words. `high` is 0 to
+// leave registers 16 to 31 and the masks alone, 1 to fill them, 2 to have them in initial state.
 global_asm!(
     ".macro nopal_vectors name, width, high, stem",
     ".p2align 6",
@@ -39,13 +46,18 @@ global_asm!(
     ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
     r"vmovups \stem\()\n, [rdi + 64 * \n]",
     ".endr",
-    r".if \high",
+    r".if \high == 1",
     ".irp n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
     r"vmovups zmm\n, [rdi + 64 * \n]",
     ".endr",
     ".irp n, 0, 1, 2, 3, 4, 5, 6, 7",
     r"kmovq k\n, [rdi + 64 * 32 + 8 * \n]",
     ".endr",
+    ".endif",
+    r".if \high == 2",
+    "mov eax, 0xa0", // the masks and zmm16 to zmm31
+    "xor edx, edx",
+    "xrstor64 [rdi + 64 * 33]",
     ".endif",
     ".p2align 6, 0x90",
     ".byte 0x3d, 0, 0, 0, 0",
@@ -79,6 +91,7 @@ global_asm!(
     "nopal_vectors nopal_xmm_high, 16, 1, xmm",
     "nopal_vectors nopal_ymm_high, 32, 1, ymm",
     "nopal_vectors nopal_zmm_high, 64, 1, zmm",
+    "nopal_vectors nopal_zmm_init, 64, 2, zmm",
 );
 
 unsafe extern "C" {
@@ -92,6 +105,8 @@ unsafe extern "C" {
     static nopal_ymm_high_info: [usize; 2];
     static nopal_zmm_high: u8;
     static nopal_zmm_high_info: [usize; 2];
+    static nopal_zmm_init: u8;
+    static nopal_zmm_init_info: [usize; 2];
 }
 
 /// Fills every vector register the processor has with ones, and does not clean up.
@@ -119,10 +134,30 @@ fn overwrite_all(avx512: bool) {
     }
 }
 
+/// One of the functions above.
+#[derive(Clone, Copy)]
+struct Blob {
+    start: *const u8,
+    /// Its length, and the end of its site.
+    info: [usize; 2],
+    /// Whether it fills registers 16 to 31 and the masks.
+    high: bool,
+}
+
+impl Blob {
+    fn new(start: *const u8, info: [usize; 2], high: bool) -> Blob {
+        Blob { start, info, high }
+    }
+}
+
 /// Runs one of the functions above with a hook that overwrites everything; `width` is how much of
 /// the first sixteen registers it fills, `stored` how much it stores.
-fn check(state: VectorState, blob: (*const u8, [usize; 2]), width: usize, stored: usize) {
-    let (start, [len, site]) = blob;
+fn check(state: VectorState, blob: Blob, width: usize, stored: usize) {
+    let Blob {
+        start,
+        info: [len, site],
+        high,
+    } = blob;
     // SAFETY: the bytes between the function's labels.
     let bytes = unsafe { slice::from_raw_parts(start, len) };
     let mut config = SpaceConfig::new();
@@ -149,7 +184,7 @@ fn check(state: VectorState, blob: (*const u8, [usize; 2]), width: usize, stored
     let function: extern "C" fn(*const Registers, *mut Registers) =
         unsafe { std::mem::transmute(code.base()) };
     let before = Registers::pattern();
-    let mut after = Registers([[0; 64]; 33]);
+    let mut after = Registers::zero();
     function(&before, &mut after);
 
     let checked = if state == VectorState::Xmm {
@@ -171,7 +206,8 @@ fn check(state: VectorState, blob: (*const u8, [usize; 2]), width: usize, stored
     }
     if avx512 && state == VectorState::Full {
         for number in 16..33 {
-            assert_eq!(after.0[number], before.0[number], "register {number}");
+            let expected = if high { before.0[number] } else { [0; 64] };
+            assert_eq!(after.0[number], expected, "register {number}");
         }
     }
 }
@@ -186,16 +222,29 @@ fn full_and_low_state_survive() {
     // SAFETY: the statics are defined above and never change.
     let narrow = unsafe {
         [
-            ((&raw const nopal_xmm, nopal_xmm_info), 16),
-            ((&raw const nopal_ymm, nopal_ymm_info), 32),
+            (Blob::new(&raw const nopal_xmm, nopal_xmm_info, false), 16),
+            (Blob::new(&raw const nopal_ymm, nopal_ymm_info, false), 32),
         ]
     };
     // SAFETY: as above.
     let wide = unsafe {
         [
-            ((&raw const nopal_xmm_high, nopal_xmm_high_info), 16),
-            ((&raw const nopal_ymm_high, nopal_ymm_high_info), 32),
-            ((&raw const nopal_zmm_high, nopal_zmm_high_info), 64),
+            (
+                Blob::new(&raw const nopal_xmm_high, nopal_xmm_high_info, true),
+                16,
+            ),
+            (
+                Blob::new(&raw const nopal_ymm_high, nopal_ymm_high_info, true),
+                32,
+            ),
+            (
+                Blob::new(&raw const nopal_zmm_high, nopal_zmm_high_info, true),
+                64,
+            ),
+            (
+                Blob::new(&raw const nopal_zmm_init, nopal_zmm_init_info, false),
+                64,
+            ),
         ]
     };
     for state in [VectorState::Full, VectorState::Xmm] {
