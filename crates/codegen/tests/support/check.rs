@@ -1,0 +1,246 @@
+//! Compile a module, run it, and compare with the interpreter.
+
+use super::exec::{DATA_SIZE, HookEntry, Memory};
+use super::interp::{Interp, Outcome};
+use super::ops;
+use super::rng::Rng;
+use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
+use nopal_codegen::{CompiledCode, Context, Target};
+use nopal_ir::{Function, Type, verify};
+use std::fmt::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Where in the data the addresses of the module's functions are.
+pub const TABLE: usize = 0;
+/// Where integers are: any access within [`INTS_LEN`] bytes.
+pub const INTS: usize = 512;
+pub const INTS_LEN: usize = 1024;
+/// Where cells of 4 bytes are that only hold `f32`.
+pub const F32S: usize = 2048;
+/// Where cells of 8 bytes are that only hold `f64`.
+pub const F64S: usize = 2560;
+/// Number of cells of each float type.
+pub const CELLS: usize = 64;
+
+/// Steps after which the interpreter gives up.
+const FUEL: u64 = 100_000;
+
+/// The start of an error that is one of the program, not of the compiler.
+pub const INVALID: &str = "the program";
+
+/// Memory to load modules into, and the compiler.
+pub struct Checker {
+    memory: Memory,
+    context: Context,
+    pub runs: u64,
+    pub out_of_fuel: u64,
+    pub traps: u64,
+    pub hooks: u64,
+    pub code_bytes: u64,
+}
+
+impl Checker {
+    pub fn new() -> Checker {
+        Checker {
+            memory: Memory::new(),
+            context: Context::new(),
+            runs: 0,
+            out_of_fuel: 0,
+            traps: 0,
+            hooks: 0,
+            code_bytes: 0,
+        }
+    }
+
+    /// Compile and run a module on inputs that `seed` determines. What goes wrong is described.
+    pub fn check(
+        &mut self,
+        funcs: &[Function],
+        target: &Target,
+        seed: u64,
+        inputs: usize,
+    ) -> Result<(), String> {
+        for (i, func) in funcs.iter().enumerate() {
+            if let Err(errors) = verify(func) {
+                return Err(format!("function {i} is not valid: {}", errors[0]));
+            }
+        }
+        let code = self.compile(funcs, target)?;
+        self.code_bytes += code.iter().map(|c| c.code.len() as u64).sum::<u64>();
+        let has_sites = code.iter().any(|c| !c.patch_sites.is_empty());
+        for sites_on in [false, true] {
+            if sites_on && !has_sites {
+                break;
+            }
+            let loaded = self.memory.load(funcs, &code, sites_on);
+            let mut rng = Rng::new(seed);
+            for _ in 0..inputs {
+                self.fill(&mut rng, &loaded.addresses);
+                let before = self.memory.snapshot();
+                let mut interp = Interp::new(funcs, &loaded.addresses, self.memory.data(), FUEL);
+                let want = interp.run();
+                if want == Outcome::Invalid {
+                    return Err(format!("{INVALID} accesses memory it must not"));
+                }
+                if want == Outcome::OutOfFuel {
+                    self.out_of_fuel += 1;
+                    continue;
+                }
+                self.runs += 1;
+                self.traps += u64::from(want != Outcome::Return);
+                let want_log = if sites_on { interp.log } else { Vec::new() };
+                self.hooks += want_log.len() as u64;
+                let want_data = self.memory.snapshot();
+                self.memory.restore(&before);
+                let (got, got_log) = loaded.run().map_err(|e| describe(&before, sites_on, &e))?;
+                let got_data = self.memory.snapshot();
+                compare(want, &want_data, &want_log, got, &got_data, &got_log)
+                    .map_err(|e| describe(&before, sites_on, &e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compile every function, twice: the output must not depend on what was compiled before.
+    pub fn compile(
+        &mut self,
+        funcs: &[Function],
+        target: &Target,
+    ) -> Result<Vec<CompiledCode>, String> {
+        let mut once = Vec::new();
+        for round in 0..2 {
+            for (i, func) in funcs.iter().enumerate() {
+                let context = &mut self.context;
+                let result =
+                    catch_unwind(AssertUnwindSafe(|| context.compile(func, target).cloned()));
+                let code = match result {
+                    Err(panic) => {
+                        self.context = Context::new();
+                        let text = panic
+                            .downcast_ref::<String>()
+                            .map(String::as_str)
+                            .or(panic.downcast_ref::<&str>().copied());
+                        let text = text.unwrap_or_default();
+                        return Err(format!("compiling function {i} panics: {text}"));
+                    }
+                    Ok(Err(e)) => return Err(format!("compiling function {i}: {e}")),
+                    Ok(Ok(code)) => code,
+                };
+                if round == 0 {
+                    once.push(code);
+                } else if format!("{code:?}") != format!("{:?}", once[i]) {
+                    return Err(format!(
+                        "function {i} is compiled differently the second time"
+                    ));
+                }
+            }
+        }
+        Ok(once)
+    }
+
+    /// Fill the data with random values.
+    fn fill(&self, rng: &mut Rng, addresses: &[u64]) {
+        let mut data = vec![0; DATA_SIZE];
+        for (i, a) in addresses.iter().enumerate() {
+            data[TABLE + 8 * i..TABLE + 8 * i + 8].copy_from_slice(&a.to_le_bytes());
+        }
+        for at in (INTS..INTS + INTS_LEN + 16).step_by(8) {
+            data[at..at + 8].copy_from_slice(&rng.int(64).to_le_bytes());
+        }
+        for i in 0..CELLS {
+            let at = F32S + 4 * i;
+            data[at..at + 4].copy_from_slice(&rng.f32_bits().to_le_bytes());
+            let at = F64S + 8 * i;
+            data[at..at + 8].copy_from_slice(&rng.f64_bits().to_le_bytes());
+        }
+        self.memory.restore(&data);
+    }
+}
+
+fn describe(data: &[u8], sites_on: bool, error: &str) -> String {
+    let mut text = String::new();
+    let on = if sites_on { "on" } else { "off" };
+    let _ = writeln!(text, "{error}\nwith sites {on} and the integers");
+    for (i, cell) in data[INTS..INTS + 64].chunks(8).enumerate() {
+        let x = u64::from_le_bytes(cell.try_into().expect("8 bytes"));
+        let _ = writeln!(text, "  [{:#x}] = {x:#x}", INTS + 8 * i);
+    }
+    text
+}
+
+fn compare(
+    want: Outcome,
+    want_data: &[u8],
+    want_log: &[HookEntry],
+    got: Outcome,
+    got_data: &[u8],
+    got_log: &[HookEntry],
+) -> Result<(), String> {
+    if want != got {
+        return Err(format!("the outcome is {got:?}, not {want:?}"));
+    }
+    let cell = |data: &[u8], at: usize, size: usize| {
+        let mut bytes = [0; 8];
+        bytes[..size].copy_from_slice(&data[at..at + size]);
+        u64::from_le_bytes(bytes)
+    };
+    let mut at = 0;
+    while at < DATA_SIZE {
+        let (ty, size) = if (F32S..F32S + 4 * CELLS).contains(&at) {
+            (Type::F32, 4)
+        } else if (F64S..F64S + 8 * CELLS).contains(&at) {
+            (Type::F64, 8)
+        } else {
+            (Type::I64, 8)
+        };
+        let (w, g) = (cell(want_data, at, size), cell(got_data, at, size));
+        if !ops::same(ty, w, g) {
+            return Err(format!("the {ty} at {at:#x} is {g:#x}, not {w:#x}"));
+        }
+        at += size;
+    }
+    if want_log.len() != got_log.len() {
+        let (got, want) = (got_log.len(), want_log.len());
+        return Err(format!("{got} hooks were called, not {want}"));
+    }
+    for (n, (w, g)) in want_log.iter().zip(got_log).enumerate() {
+        let same = |w: &[(Type, u64)], g: &[(Type, u64)]| {
+            w.len() == g.len()
+                && w.iter()
+                    .zip(g)
+                    .all(|(w, g)| w.0 == g.0 && ops::same(w.0, w.1, g.1))
+        };
+        if w.site != g.site || !same(&w.args, &g.args) || !same(&w.observed, &g.observed) {
+            return Err(format!("call {n} of a hook is\n  {g:x?}, not\n  {w:x?}"));
+        }
+    }
+    Ok(())
+}
+
+/// The instructions of a function as text.
+pub fn disassemble(code: &CompiledCode) -> String {
+    let mut text = String::new();
+    let mut formatter = IntelFormatter::new();
+    for inst in Decoder::with_ip(64, &code.code, 0, DecoderOptions::NONE) {
+        if inst.is_invalid() {
+            break;
+        }
+        let mut line = String::new();
+        formatter.format(&inst, &mut line);
+        let _ = writeln!(text, "{:6x}  {line}", inst.ip());
+    }
+    text
+}
+
+/// The report of a failure: the functions as text, their code, and what is wrong.
+pub fn report(funcs: &[Function], target: &Target, error: &str) -> String {
+    let mut text = String::new();
+    for (i, func) in funcs.iter().enumerate() {
+        let _ = writeln!(text, "{func}");
+        let code = catch_unwind(|| Context::new().compile(func, target).cloned());
+        if let Ok(Ok(code)) = code {
+            let _ = writeln!(text, "function {i}:\n{}", disassemble(&code));
+        }
+    }
+    text + error
+}

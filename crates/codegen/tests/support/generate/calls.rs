@@ -1,0 +1,103 @@
+//! Calls: of functions of the module, of external ones, and patch sites.
+
+use super::Body;
+use nopal_ir::{AbiParam, CallConv, ExtFunc, ExternalName, FuncRef, Signature, Type, Value};
+
+impl Body<'_, '_> {
+    pub(super) fn call(&mut self) {
+        let callees = self.sigs.len() - self.index - 1;
+        if callees == 0 || self.rng.chance(30) {
+            return self.clobber();
+        }
+        let index = self.index + 1 + self.rng.below(callees);
+        let sig = self.sigs[index].clone();
+        let args = self.arguments(&sig);
+        let signature = self.b.func.import_signature(sig);
+        let inst = if self.rng.chance(30) {
+            let address = self.function_address(index);
+            if self.rng.chance(50) {
+                self.some_statements(2);
+            }
+            self.b.call_indirect(signature, address, &args)
+        } else {
+            let name = ExternalName::User {
+                namespace: 0,
+                index: index as u32,
+            };
+            let callee = self.b.func.import_function(ExtFunc {
+                name,
+                signature,
+                colocated: self.rng.chance(80),
+                patchable: false,
+            });
+            self.b.call(callee, &args)
+        };
+        for v in self.b.inst_results(inst) {
+            self.push(v);
+        }
+    }
+
+    /// The first parameter is the address of the data.
+    fn arguments(&mut self, sig: &Signature) -> Vec<Value> {
+        let rest = sig.params[1..].iter().map(|p| self.value(p.ty));
+        let mut args: Vec<Value> = rest.collect();
+        args.insert(0, self.data);
+        args
+    }
+
+    /// A call of what overwrites every register it may.
+    fn clobber(&mut self) {
+        let mut sig = Signature::new(CallConv::SystemV);
+        for ty in [Type::I64, Type::I32, Type::F64, Type::F32] {
+            sig.params.push(AbiParam::new(ty));
+            sig.returns.push(AbiParam::new(ty));
+        }
+        let args: Vec<Value> = sig
+            .params
+            .clone()
+            .iter()
+            .map(|p| self.value(p.ty))
+            .collect();
+        let callee = self.named("clobber", sig, false);
+        let inst = self.b.call(callee, &args);
+        for v in self.b.inst_results(inst) {
+            self.push(v);
+        }
+    }
+
+    fn named(&mut self, name: &str, sig: Signature, patchable: bool) -> FuncRef {
+        let signature = self.b.func.import_signature(sig);
+        self.b.func.import_function(ExtFunc {
+            name: ExternalName::Named(name.into()),
+            signature,
+            colocated: patchable || self.rng.chance(80),
+            patchable,
+        })
+    }
+
+    /// A patch site with arguments and observed values.
+    pub(super) fn hook(&mut self) {
+        let mut sig = Signature::new(CallConv::PreserveAll);
+        let most = self.rng.pick(&[1, 4, 18]);
+        for _ in 0..self.rng.below(most) {
+            sig.params.push(AbiParam::new(self.rng.pick(&Type::ALL)));
+        }
+        let args: Vec<Value> = sig
+            .params
+            .clone()
+            .iter()
+            .map(|p| self.value(p.ty))
+            .collect();
+        let callee = self.named("hook", sig, true);
+        for _ in 0..1 + self.rng.below(2) {
+            let observe: Vec<Value> = (0..self.rng.below(8))
+                .map(|_| {
+                    let ty = self.any_type();
+                    self.value(ty)
+                })
+                .collect();
+            self.sites += 1;
+            self.b.patchable_call(callee, &args, self.sites, &observe);
+        }
+    }
+}
