@@ -12,6 +12,9 @@ pub(crate) struct SiteRecord {
     pub(crate) end: u32,
     /// The hook it calls, or `NO_HOOK` while it is off.
     pub(crate) hook: HookId,
+    /// The hook whose stub its tail names, and would call if only its head were changed; `NO_HOOK` if
+    /// that is not known. Hook ids are not used again, so that the id of a gone hook does no harm.
+    pub(crate) reaches: HookId,
     /// The stubs made for it.
     pub(crate) slots: SlotList,
     /// One more than its position in the plan being made; 0 outside of commits.
@@ -23,6 +26,7 @@ impl SiteRecord {
         SiteRecord {
             end,
             hook: NO_HOOK,
+            reaches: NO_HOOK,
             slots: SlotList::default(),
             planned: 0,
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::directory::Place;
 use crate::patch::Commit;
-use crate::protocol::{self, Broadcast, Broadcaster, Edit, Failure};
+use crate::protocol::{self, Broadcast, Broadcaster, Edit, Failure, Views};
 use crate::slots::{HookId, NO_HOOK, Slot, StubKind};
 use crate::state::State;
 use crate::{CodeSpace, Error, Protocol, Result, SiteId, isa, trap};
@@ -42,11 +42,19 @@ impl Operation {
 }
 
 /// A site whose hook changes.
-struct Change {
+#[derive(Clone, Copy)]
+pub(crate) struct Change {
     site: SiteId,
     place: Place,
     from: HookId,
     to: HookId,
+}
+
+/// Lists that are used again from commit to commit, so that large ones are allocated once.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    changes: Vec<Change>,
+    edits: Vec<Edit>,
 }
 
 impl CodeSpace {
@@ -57,15 +65,28 @@ impl CodeSpace {
         protocol: Protocol,
         operations: &[Operation],
     ) -> Result<Commit> {
-        let mut changes = plan(state, operations)?;
-        changes.retain(|change| change.from != change.to);
+        let mut scratch = std::mem::take(&mut state.scratch);
+        let outcome = self.apply_with(state, protocol, operations, &mut scratch);
+        scratch.changes.clear();
+        scratch.edits.clear();
+        state.scratch = scratch;
+        outcome
+    }
+
+    fn apply_with(
+        &self,
+        state: &mut State,
+        protocol: Protocol,
+        operations: &[Operation],
+        Scratch { changes, edits }: &mut Scratch,
+    ) -> Result<Commit> {
+        plan(state, operations, changes)?;
         if changes.is_empty() {
             return Ok(Commit::default());
         }
-        let edits = changes
-            .iter()
-            .map(|change| self.edit(state, change))
-            .collect::<Result<Vec<Edit>>>()?;
+        for change in &*changes {
+            edits.push(self.edit(state, change)?);
+        }
         if protocol == Protocol::Strict {
             trap::install()?;
         }
@@ -74,8 +95,12 @@ impl CodeSpace {
             broadcaster.broadcast()?;
             state.unsettled = false;
         }
-        let outcome = protocol::run(protocol, &edits, &mut broadcaster);
-        record(state, &changes, &edits, outcome)?;
+        let views = Views {
+            writable: self.region().writable(0),
+            executed_at: self.region().base(),
+        };
+        let outcome = protocol::run(protocol, views, edits, &mut broadcaster);
+        record(state, changes, edits, outcome)?;
         Ok(Commit {
             changed: changes.len(),
             broadcasts: broadcaster.made,
@@ -84,25 +109,26 @@ impl CodeSpace {
 
     /// What has to be done to a site for a change, with its stub in place.
     fn edit(&self, state: &mut State, change: &Change) -> Result<Edit> {
-        let target = match change.to {
-            NO_HOOK => None,
-            hook => Some(self.stub_for(state, change, hook)?),
-        };
-        let record = state.directory.get_mut(change.place);
-        let end = record.ok_or(Error::UnknownSite(change.site))?.end as usize;
-        let start = end - isa::SITE_LEN;
-        let site = self.region().writable(start);
-        // SAFETY: the directory only holds sites of published code, in committed memory.
-        let present = unsafe { isa::read_tail(site) };
-        Ok(Edit {
-            site,
-            executed_at: self.region().base() + start,
+        let unknown = || Error::UnknownSite(change.site);
+        let record = state.directory.get_mut(change.place).ok_or_else(unknown)?;
+        let mut edit = Edit {
+            start: record.end - isa::SITE_LEN as u32,
+            tail: 0,
+            new_tail: false,
             was_on: change.from != NO_HOOK,
             on: change.to != NO_HOOK,
-            tail: target
-                .map(|target| isa::tail_for(end, target))
-                .filter(|&tail| tail != present),
-        })
+        };
+        if !edit.on || record.reaches == change.to {
+            return Ok(edit);
+        }
+        let end = record.end as usize;
+        let target = self.stub_for(state, change, change.to)?;
+        let site = self.region().writable(edit.start as usize);
+        // SAFETY: the directory only holds sites of published code, in committed memory.
+        let present = unsafe { isa::read_tail(site) };
+        edit.tail = isa::tail_for(end, target);
+        edit.new_tail = edit.tail != present;
+        Ok(edit)
     }
 
     /// Offset of the stub that the site of a change has to call for `hook`.
@@ -161,17 +187,18 @@ impl CodeSpace {
 }
 
 /// Resolves operations to at most one change per site, without changing anything.
-fn plan(state: &mut State, operations: &[Operation]) -> Result<Vec<Change>> {
-    let mut changes: Vec<Change> = Vec::with_capacity(operations.len());
+fn plan(state: &mut State, operations: &[Operation], changes: &mut Vec<Change>) -> Result<()> {
+    changes.reserve(operations.len());
     let outcome = operations
         .iter()
-        .try_for_each(|operation| plan_one(state, &mut changes, operation));
-    for change in &changes {
+        .try_for_each(|operation| plan_one(state, changes, operation));
+    changes.retain(|change| {
         if let Some(record) = state.directory.get_mut(change.place) {
             record.planned = 0;
         }
-    }
-    outcome.map(|()| changes)
+        change.from != change.to
+    });
+    outcome
 }
 
 fn plan_one(state: &mut State, changes: &mut Vec<Change>, operation: &Operation) -> Result<()> {
@@ -205,34 +232,54 @@ fn record(
     state.unsettled = outcome.is_err();
     match outcome {
         Ok(()) => {
-            changes
-                .iter()
-                .for_each(|change| set_hook(state, change, change.to));
+            set_hooks(state, changes.iter().map(|change| (change, change.to)));
             Ok(())
         }
-        Err(Failure::RolledBack(error)) => Err(Error::Coherence(error)),
+        Err(Failure::RolledBack(error)) => {
+            forget_tails(state, changes, edits);
+            Err(Error::Coherence(error))
+        }
         Err(Failure::MovesOff(error)) => {
             let moves = changes.iter().zip(edits).filter(|(_, edit)| edit.is_move());
-            moves.for_each(|(change, _)| set_hook(state, change, NO_HOOK));
+            set_hooks(state, moves.map(|(change, _)| (change, NO_HOOK)));
+            forget_tails(state, changes, edits);
             Err(Error::Coherence(error))
         }
         Err(Failure::Unsettled(error)) => {
-            changes
-                .iter()
-                .for_each(|change| set_hook(state, change, change.to));
+            set_hooks(state, changes.iter().map(|change| (change, change.to)));
             Err(Error::Unsettled(error))
         }
     }
 }
 
-fn set_hook(state: &mut State, change: &Change, to: HookId) {
-    if let Some(record) = state.directory.get_mut(change.place) {
-        record.hook = to;
+fn set_hooks<'a>(state: &mut State, changes: impl Iterator<Item = (&'a Change, HookId)>) {
+    for (change, to) in changes {
+        if let Some(hook) = state.hooks.get_mut(change.from) {
+            hook.sites_on -= 1;
+        }
+        let hook = state.hooks.get_mut(to);
+        if let Some(record) = state.directory.get_mut(change.place) {
+            record.hook = to;
+            record.reaches = match &hook {
+                // Its stub has to be armed each time.
+                Some(hook) if hook.kind == StubKind::Once => NO_HOOK,
+                Some(_) => to,
+                None => record.reaches,
+            };
+        }
+        if let Some(hook) = hook {
+            hook.sites_on += 1;
+        }
     }
-    if let Some(hook) = state.hooks.get_mut(change.from) {
-        hook.sites_on -= 1;
-    }
-    if let Some(hook) = state.hooks.get_mut(to) {
-        hook.sites_on += 1;
+}
+
+/// After a failed run: tails may or may not have been written.
+fn forget_tails(state: &mut State, changes: &[Change], edits: &[Edit]) {
+    for (change, edit) in changes.iter().zip(edits) {
+        if edit.new_tail
+            && let Some(record) = state.directory.get_mut(change.place)
+        {
+            record.reaches = NO_HOOK;
+        }
     }
 }

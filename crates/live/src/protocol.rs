@@ -26,33 +26,44 @@ use crate::memory::GRANULE;
 /// One site to be changed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edit {
-    /// Its first byte in the writable view.
-    pub(crate) site: *mut u8,
-    /// Its first byte where it is executed.
-    pub(crate) executed_at: usize,
+    /// Offset of its first byte in the code range.
+    pub(crate) start: u32,
+    /// The tail it is to have, if it is to be on.
+    pub(crate) tail: u32,
+    /// Whether that differs from the tail it has.
+    pub(crate) new_tail: bool,
     pub(crate) was_on: bool,
     pub(crate) on: bool,
-    /// The tail to be written, if it is not there already.
-    pub(crate) tail: Option<u32>,
 }
 
 impl Edit {
     /// Whether the site goes from one hook to another: the only kind of change that must switch the
     /// site off in between.
     pub(crate) fn is_move(&self) -> bool {
-        self.was_on && self.on && self.tail.is_some()
+        self.was_on && self.on && self.new_tail
     }
+}
 
-    fn write_head(&self, head: Head) {
+/// The two views of the code range, of which edits address sites.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Views {
+    pub(crate) writable: *mut u8,
+    pub(crate) executed_at: usize,
+}
+
+impl Views {
+    fn write_head(self, edit: &Edit, head: Head) {
+        let site = self.writable.wrapping_add(edit.start as usize);
         // SAFETY: `site` is the first byte of a site in the writable view, by construction of edits
         // from the space's directory; the space's lock is held.
-        unsafe { isa::write_head(self.site, head) };
+        unsafe { isa::write_head(site, head) };
     }
 
-    fn write_tail(&self, tail: u32) {
+    fn write_tail(self, edit: &Edit) {
+        let site = self.writable.wrapping_add(edit.start as usize);
         // SAFETY: as for `write_head`; the callers write tails only while no thread can execute the
         // site as a call.
-        unsafe { isa::write_tail(self.site, tail) };
+        unsafe { isa::write_tail(site, edit.tail) };
     }
 }
 
@@ -102,41 +113,43 @@ pub(crate) enum Failure {
 /// Performs the edits.
 pub(crate) fn run(
     protocol: Protocol,
+    views: Views,
     edits: &[Edit],
     broadcaster: &mut impl Broadcast,
 ) -> Result<(), Failure> {
     let strict = protocol == Protocol::Strict;
-    // Whether a tail may be written before the first broadcast: the site is off for all threads.
-    let early_tail = |edit: &Edit| !strict && !edit.was_on;
-
+    // A tail may be written before the first broadcast if the site is off for all threads.
+    let mut late_tails = false;
+    let mut tails = false;
+    let mut moves = false;
     for edit in edits {
         if strict {
-            edit.write_head(Head::Trap);
+            views.write_head(edit, Head::Trap);
         } else if edit.was_on {
-            edit.write_head(Head::Off);
-        } else if let Some(tail) = edit.tail {
-            edit.write_tail(tail);
+            views.write_head(edit, Head::Off);
+        } else if edit.new_tail {
+            views.write_tail(edit);
         }
+        tails |= edit.new_tail;
+        late_tails |= edit.new_tail && (strict || edit.was_on);
+        moves |= edit.is_move();
     }
-    let late_tails = edits
-        .iter()
-        .any(|edit| edit.tail.is_some() && !early_tail(edit));
     if strict || late_tails {
-        settle(edits, broadcaster).map_err(|error| {
-            restore(edits, |_| true);
+        settle(views, edits, broadcaster).map_err(|error| {
+            restore(views, edits, |_| true);
             Failure::RolledBack(error)
         })?;
     }
 
-    for edit in edits.iter().filter(|edit| !early_tail(edit)) {
-        if let Some(tail) = edit.tail {
-            edit.write_tail(tail);
+    for edit in edits {
+        if edit.new_tail && (strict || edit.was_on) {
+            views.write_tail(edit);
         }
     }
-    if edits.iter().any(|edit| edit.tail.is_some()) {
-        settle(edits, broadcaster).map_err(|error| {
-            restore(edits, |edit| !edit.is_move());
-            match edits.iter().any(Edit::is_move) {
+    if tails {
+        settle(views, edits, broadcaster).map_err(|error| {
+            restore(views, edits, |edit| !edit.is_move());
+            match moves {
                 true => Failure::MovesOff(error),
                 false => Failure::RolledBack(error),
             }
@@ -145,33 +158,38 @@ pub(crate) fn run(
 
     for edit in edits {
         match edit.on {
-            true => edit.write_head(Head::On),
-            false if strict => edit.write_head(Head::Off),
+            true => views.write_head(edit, Head::On),
+            false if strict => views.write_head(edit, Head::Off),
             false => {}
         }
     }
-    settle(edits, broadcaster).map_err(Failure::Unsettled)
+    settle(views, edits, broadcaster).map_err(Failure::Unsettled)
 }
 
 /// Puts heads back: to their old form where `whole` says that the old tail is still there, else to
 /// the off form, for which the tail does not matter.
-fn restore(edits: &[Edit], whole: impl Fn(&Edit) -> bool) {
+fn restore(views: Views, edits: &[Edit], whole: impl Fn(&Edit) -> bool) {
     for edit in edits {
         match edit.was_on && whole(edit) {
-            true => edit.write_head(Head::On),
-            false => edit.write_head(Head::Off),
+            true => views.write_head(edit, Head::On),
+            false => views.write_head(edit, Head::Off),
         }
     }
 }
 
 /// One pass over the distinct lines, one broadcast.
-fn settle(edits: &[Edit], broadcaster: &mut impl Broadcast) -> Result<(), nopal_icache::Error> {
+fn settle(
+    views: Views,
+    edits: &[Edit],
+    broadcaster: &mut impl Broadcast,
+) -> Result<(), nopal_icache::Error> {
     let mut last_line = None;
     for edit in edits {
-        let line = edit.executed_at / GRANULE;
+        let line = edit.start as usize / GRANULE;
         if last_line.replace(line) != Some(line) {
+            let address = views.executed_at + line * GRANULE;
             // SAFETY: the line lies in committed code memory, which is mapped and readable.
-            unsafe { nopal_icache::clear_cache((line * GRANULE) as *const c_void, GRANULE)? };
+            unsafe { nopal_icache::clear_cache(address as *const c_void, GRANULE)? };
         }
     }
     broadcaster.broadcast()
@@ -222,19 +240,23 @@ mod tests {
     ) -> (Result<(), Failure>, Vec<Form>, Form) {
         let mut bytes = [if was_on { ON } else { OFF }, 0x11, 0x11, 0x11, 0x11];
         let site = bytes.as_mut_ptr();
-        let edit = Edit {
-            site,
+        let views = Views {
+            writable: site,
             executed_at: site as usize,
+        };
+        let edit = Edit {
+            start: 0,
+            tail: tail.unwrap_or(OLD),
+            new_tail: tail.is_some(),
             was_on,
             on,
-            tail,
         };
         let mut recorder = Recorder {
             site,
             seen: Vec::new(),
             fail_at,
         };
-        let outcome = run(protocol, &[edit], &mut recorder);
+        let outcome = run(protocol, views, &[edit], &mut recorder);
         // SAFETY: the array above.
         let end = unsafe { (site.read(), isa::read_tail(site)) };
         (outcome, recorder.seen, end)
@@ -312,16 +334,17 @@ mod tests {
     fn broadcasts_do_not_grow_with_the_number_of_sites() {
         let mut bytes = vec![0u8; 64 * 100];
         let base = bytes.as_mut_ptr();
+        let views = Views {
+            writable: base,
+            executed_at: base as usize,
+        };
         let edits: Vec<Edit> = (0..100)
-            .map(|i| {
-                let site = base.wrapping_add(i * 64);
-                Edit {
-                    site,
-                    executed_at: site as usize,
-                    was_on: i % 2 == 0,
-                    on: true,
-                    tail: Some(NEW),
-                }
+            .map(|i| Edit {
+                start: i * 64,
+                tail: NEW,
+                new_tail: true,
+                was_on: i % 2 == 0,
+                on: true,
             })
             .collect();
         for protocol in [Direct, Strict] {
@@ -330,7 +353,7 @@ mod tests {
                 seen: Vec::new(),
                 fail_at: None,
             };
-            assert_eq!(run(protocol, &edits, &mut recorder), Ok(()));
+            assert_eq!(run(protocol, views, &edits, &mut recorder), Ok(()));
             assert_eq!(recorder.seen.len(), 3);
         }
     }

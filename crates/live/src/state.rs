@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::directory::Directory;
 use crate::hook::CallContext;
 use crate::memory::RangeAllocator;
+use crate::plan::Scratch;
 use crate::slots::{HookId, Slot, Slots, StubKind};
 use crate::{Error, Result};
 
@@ -19,6 +20,7 @@ pub(crate) struct State {
     pub(crate) contexts: Vec<Arc<CallContext>>,
     /// Code was changed, and the broadcast that had to follow failed.
     pub(crate) unsettled: bool,
+    pub(crate) scratch: Scratch,
 }
 
 impl State {
@@ -31,6 +33,7 @@ impl State {
             hooks: Hooks::default(),
             contexts: Vec::new(),
             unsettled: false,
+            scratch: Scratch::default(),
         }
     }
 }
@@ -46,46 +49,35 @@ pub(crate) struct HookRecord {
     pub(crate) pending: Vec<Slot>,
 }
 
-/// The hooks of a space, by id.
+/// The hooks of a space, by id. Ids are not used again.
 #[derive(Default)]
 pub(crate) struct Hooks {
-    records: Vec<Option<HookRecord>>,
-    vacant: Vec<HookId>,
+    records: Vec<Option<Box<HookRecord>>>,
 }
 
 impl Hooks {
     pub(crate) fn insert(&mut self, kind: StubKind) -> Result<HookId> {
-        let record = Some(HookRecord {
+        let id = HookId::try_from(self.records.len() + 1).map_err(|_| Error::DataSpaceFull)?;
+        self.records.push(Some(Box::new(HookRecord {
             kind,
             slots: Vec::new(),
             sites_on: 0,
             pending: Vec::new(),
-        });
-        if let Some(id) = self.vacant.pop() {
-            self.records[id as usize - 1] = record;
-            return Ok(id);
-        }
-        let id = HookId::try_from(self.records.len() + 1).map_err(|_| Error::DataSpaceFull)?;
-        self.records.push(record);
+        })));
         Ok(id)
     }
 
     pub(crate) fn get(&self, id: HookId) -> Option<&HookRecord> {
-        self.records.get((id as usize).checked_sub(1)?)?.as_ref()
+        self.records.get((id as usize).checked_sub(1)?)?.as_deref()
     }
 
     pub(crate) fn get_mut(&mut self, id: HookId) -> Option<&mut HookRecord> {
         self.records
             .get_mut((id as usize).checked_sub(1)?)?
-            .as_mut()
+            .as_deref_mut()
     }
 
-    pub(crate) fn remove(&mut self, id: HookId) -> Option<HookRecord> {
-        let record = self
-            .records
-            .get_mut((id as usize).checked_sub(1)?)?
-            .take()?;
-        self.vacant.push(id);
-        Some(record)
+    pub(crate) fn remove(&mut self, id: HookId) -> Option<Box<HookRecord>> {
+        self.records.get_mut((id as usize).checked_sub(1)?)?.take()
     }
 }
