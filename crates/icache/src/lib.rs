@@ -39,6 +39,7 @@ compile_error!(
 ///
 /// # Safety
 /// The range must be mapped and readable, and must not wrap around the address space.
+#[inline]
 pub unsafe fn clear_cache(ptr: *const c_void, len: usize) -> Result<(), Error> {
     // SAFETY: the caller's promise is the one `clear` asks for.
     unsafe { isa::clear(ptr as usize, len) };

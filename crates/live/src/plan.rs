@@ -283,3 +283,107 @@ fn forget_tails(state: &mut State, changes: &[Change], edits: &[Edit]) {
         }
     }
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::protocol::fault;
+    use crate::{Code, CountHook, SiteDesc, SpaceConfig};
+
+    /// Four sites in a row.
+    fn code(space: &Arc<CodeSpace>) -> Code {
+        let mut bytes = [0x3d, 0, 0, 0, 0].repeat(4);
+        bytes.push(0xc3);
+        let sites = [5, 10, 15, 20].map(|ret_offset| SiteDesc { ret_offset, len: 5 });
+        space
+            .allocate(21, 64)
+            .unwrap()
+            .publish(&bytes, &sites)
+            .unwrap()
+    }
+
+    /// What running the code once adds to the counts.
+    fn run(code: &Code, hooks: &[CountHook; 2]) -> Vec<[u64; 2]> {
+        hooks.iter().for_each(CountHook::reset);
+        // SAFETY: the code above is a function without parameters and result.
+        let function: extern "C" fn() = unsafe { std::mem::transmute(code.base()) };
+        function();
+        let count = |site| hooks.each_ref().map(|hook| hook.count(site));
+        code.sites().map(count).collect()
+    }
+
+    /// Breaks one commit at each of its broadcasts; looks at the sites then, and after another try.
+    fn break_everywhere(protocol: Protocol) -> u32 {
+        let old = [[1, 0], [1, 0], [0, 0], [0, 0]];
+        let new = [[0, 0], [0, 1], [1, 0], [0, 0]];
+        for passes in 0.. {
+            let mut config = SpaceConfig::new();
+            let space = CodeSpace::new(config.reserve(16 << 20).protocol(protocol)).unwrap();
+            let code = code(&space);
+            let hooks = [space.count_hook().unwrap(), space.count_hook().unwrap()];
+            let [a, b, c] = [0, 1, 2].map(|i| code.site(i).unwrap());
+            let mut patch = space.patch();
+            patch
+                .enable(a, &hooks[0])
+                .enable(b, &hooks[0])
+                .commit()
+                .unwrap();
+
+            let mut attempt = || {
+                patch.disable(a).retarget(b, &hooks[1]).enable(c, &hooks[0]);
+                patch.commit()
+            };
+            fault::inject_after(passes);
+            let outcome = attempt();
+            let seen = run(&code, &hooks);
+            let mut move_off = old;
+            move_off[1] = [0, 0];
+            match outcome {
+                Ok(_) => {
+                    fault::inject_after(u32::MAX);
+                    assert_eq!(seen, new);
+                    return passes;
+                }
+                Err(Error::Coherence(_)) => assert!(seen == old || seen == move_off, "{seen:?}"),
+                Err(Error::Unsettled(_)) => assert_eq!(seen, new),
+                Err(other) => panic!("unexpected {other}"),
+            }
+            for (site, counts) in code.sites().zip(&seen) {
+                assert_eq!(space.is_enabled(site), Some(*counts != [0, 0]));
+            }
+            attempt().unwrap();
+            assert_eq!(run(&code, &hooks), new);
+            // The records fit: dropping the hooks leaves no site on.
+            drop(hooks);
+            assert!(
+                code.sites()
+                    .all(|site| space.is_enabled(site) == Some(false))
+            );
+        }
+        0
+    }
+
+    #[test]
+    fn a_commit_may_fail_at_any_broadcast() {
+        assert_eq!(break_everywhere(Protocol::Direct), 3);
+        assert_eq!(break_everywhere(Protocol::Strict), 3);
+    }
+
+    #[test]
+    fn a_hook_whose_sites_cannot_be_switched_off_keeps_its_stubs() {
+        let mut config = SpaceConfig::new();
+        let space = CodeSpace::new(config.protocol(Protocol::Strict)).unwrap();
+        let code = code(&space);
+        let site = code.site(0).unwrap();
+        let hook = space.count_hook().unwrap();
+        space.patch().enable(site, &hook).commit().unwrap();
+        fault::inject_after(0);
+        drop(hook);
+        assert_eq!(space.is_enabled(site), Some(true));
+        let hooks = [space.count_hook().unwrap(), space.count_hook().unwrap()];
+        space.patch().retarget(site, &hooks[0]).commit().unwrap();
+        assert_eq!(run(&code, &hooks)[0], [1, 0]);
+    }
+}

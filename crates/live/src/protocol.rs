@@ -82,6 +82,10 @@ impl Broadcast for Broadcaster {
     fn broadcast(&mut self) -> Result<(), nopal_icache::Error> {
         /// With the pause, a kernel that is short of memory gets a tenth of a second to find some.
         const TRIES: u32 = 100;
+        #[cfg(test)]
+        if let Some(error) = fault::take() {
+            return Err(error);
+        }
         let mut tries = 0;
         loop {
             match nopal_icache::sync_core_mt() {
@@ -96,6 +100,27 @@ impl Broadcast for Broadcaster {
                 Err(error) => return Err(error),
             }
         }
+    }
+}
+
+/// Broadcasts that fail on demand: the real ones cannot be made to.
+#[cfg(test)]
+pub(crate) mod fault {
+    use std::cell::Cell;
+
+    thread_local! {
+        static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    }
+
+    /// Lets the given number of this thread's broadcasts pass, and fails the next one.
+    pub(crate) fn inject_after(passes: u32) {
+        LEFT.set(Some(passes));
+    }
+
+    pub(super) fn take() -> Option<nopal_icache::Error> {
+        let left = LEFT.take()?;
+        LEFT.set(left.checked_sub(1));
+        (left == 0).then_some(nopal_icache::Error::Broadcast { errno: 12 })
     }
 }
 

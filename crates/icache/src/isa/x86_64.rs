@@ -12,6 +12,7 @@ use crate::CacheMaintenance;
 pub(crate) const FRESH_CODE_NEEDS_BROADCAST: bool = false;
 
 /// Keeps the compiler from moving stores of code past this point.
+#[inline]
 pub(crate) unsafe fn clear(_start: usize, _len: usize) {
     compiler_fence(Ordering::SeqCst);
 }
