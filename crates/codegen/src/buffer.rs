@@ -86,7 +86,7 @@ pub(crate) enum Branch {
 
 /// Takes the bytes of instructions.
 pub(crate) trait Sink {
-    /// Append the low `len` bytes of `bytes`, at most 8.
+    /// Append the low `len` bytes of `bytes`, 1 to 8.
     fn put(&mut self, bytes: u64, len: u32);
     /// The bytes appended next depend on the offset of `target`.
     fn refer(&mut self, form: FixupForm, target: Target);
@@ -113,6 +113,67 @@ impl Sink for Counter {
     fn trap(&mut self, _code: TrapCode, _srcloc: SourceLoc) {}
     #[inline(always)]
     fn fail(&mut self, _error: EncodeError) {}
+}
+
+/// The bytes of an instruction that depend on nothing that is known later: up to 15, and in the
+/// last byte their number. It is 0 if the instruction is to be written by
+/// [`Encode::emit`](crate::encode::Encode::emit).
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Piece(u128);
+
+impl Piece {
+    const MAX_LEN: u32 = 15;
+
+    #[inline(always)]
+    pub(crate) fn len(self) -> u32 {
+        (self.0 >> 120) as u32
+    }
+
+    #[cfg(test)]
+    pub(crate) fn bytes(self) -> Vec<u8> {
+        self.0.to_le_bytes()[..self.len() as usize].to_vec()
+    }
+}
+
+/// Makes a [`Piece`].
+#[derive(Default)]
+pub(crate) struct PieceSink {
+    bytes: u128,
+    len: u32,
+    /// Something depends on the offset, or an address cannot be expressed.
+    depends: bool,
+}
+
+impl PieceSink {
+    /// The number of bytes, and what is known of them.
+    #[inline(always)]
+    pub(crate) fn finish(self) -> (u32, Piece) {
+        if self.depends | (self.len > Piece::MAX_LEN) {
+            return (self.len, Piece::default());
+        }
+        (self.len, Piece(self.bytes | u128::from(self.len) << 120))
+    }
+}
+
+impl Sink for PieceSink {
+    #[inline(always)]
+    fn put(&mut self, bytes: u64, len: u32) {
+        let bytes = bytes & (u64::MAX >> (64 - 8 * len));
+        self.bytes |= u128::from(bytes).unbounded_shl(8 * self.len);
+        self.len += len;
+    }
+    #[inline(always)]
+    fn refer(&mut self, _form: FixupForm, _target: Target) {
+        self.depends = true;
+    }
+    #[inline(always)]
+    fn trap(&mut self, _code: TrapCode, _srcloc: SourceLoc) {
+        self.depends = true;
+    }
+    #[inline(always)]
+    fn fail(&mut self, _error: EncodeError) {
+        self.depends = true;
+    }
 }
 
 /// Not bound yet.
@@ -167,6 +228,8 @@ struct DeferredTrap {
 #[derive(Default)]
 pub(crate) struct EncodeScratch {
     pub(crate) labels: Vec<LabelState>,
+    /// The bytes of each instruction.
+    pub(crate) pieces: Vec<Piece>,
     /// The decision for each branch, last branch first.
     pub(crate) branches: Vec<Branch>,
     /// The labels measured, last label first.
@@ -209,16 +272,20 @@ impl EncodeScratch {
 pub(crate) struct Buffer<'a> {
     pub(crate) out: &'a mut CompiledCode,
     pub(crate) scratch: &'a mut EncodeScratch,
+    /// The number of bytes written; there is room for more behind them.
+    len: usize,
     error: Option<EncodeError>,
 }
+
+/// Room at the end of the code, so that writes of a fixed size fit.
+const MARGIN: usize = 16;
 
 impl Sink for Buffer<'_> {
     #[inline(always)]
     fn put(&mut self, bytes: u64, len: u32) {
         // A fixed-size copy is one store; what lies past `len` is overwritten by what follows.
-        let end = self.out.code.len() + len as usize;
-        self.out.code.extend_from_slice(&bytes.to_le_bytes());
-        self.out.code.truncate(end);
+        self.out.code[self.len..self.len + 8].copy_from_slice(&bytes.to_le_bytes());
+        self.len += len as usize;
     }
 
     #[inline]
@@ -244,23 +311,44 @@ impl Sink for Buffer<'_> {
 }
 
 impl<'a> Buffer<'a> {
-    pub(crate) fn new(out: &'a mut CompiledCode, scratch: &'a mut EncodeScratch) -> Self {
+    /// A buffer for at most `bound` bytes.
+    pub(crate) fn new(
+        out: &'a mut CompiledCode,
+        scratch: &'a mut EncodeScratch,
+        bound: u32,
+    ) -> Self {
+        out.code.resize(bound as usize + MARGIN, 0);
         Self {
             out,
             scratch,
+            len: 0,
             error: None,
         }
     }
 
-    /// The first error met.
-    pub(crate) fn error(&self) -> Option<EncodeError> {
-        self.error
+    /// The code is complete.
+    pub(crate) fn finish(self) -> Result<(), EncodeError> {
+        self.out.code.truncate(self.len);
+        self.error.map_or(Ok(()), Err)
+    }
+
+    /// Append an instruction.
+    #[inline(always)]
+    pub(crate) fn put_piece(&mut self, piece: Piece) {
+        self.out.code[self.len..self.len + 16].copy_from_slice(&piece.0.to_le_bytes());
+        self.len += piece.len() as usize;
+    }
+
+    /// Append any number of bytes.
+    fn append(&mut self, bytes: &[u8]) {
+        self.out.code[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
     }
 
     /// The offset of the next byte.
     #[inline(always)]
     pub(crate) fn offset(&self) -> u32 {
-        self.out.code.len() as u32
+        self.len as u32
     }
 
     /// Bind `label` here.
@@ -328,7 +416,7 @@ impl<'a> Buffer<'a> {
                 None => {
                     self.trap(trap.code, trap.srcloc);
                     let offset = self.offset();
-                    self.out.code.extend_from_slice(bytes);
+                    self.append(bytes);
                     offset
                 }
             };
@@ -358,7 +446,7 @@ impl<'a> Buffer<'a> {
                     self.align(constant.size.into(), filler);
                     let offset = self.offset();
                     let bytes = &constant.bytes[..constant.size.into()];
-                    self.out.code.extend_from_slice(bytes);
+                    self.append(bytes);
                     offset
                 }
             };
@@ -375,7 +463,7 @@ impl<'a> Buffer<'a> {
         self.scratch.table_offsets.push(table);
         for target in targets {
             let distance = self.label_offset(target).wrapping_sub(table);
-            self.out.code.extend_from_slice(&distance.to_le_bytes());
+            self.append(&distance.to_le_bytes());
         }
     }
 
@@ -396,7 +484,8 @@ impl<'a> Buffer<'a> {
 
     /// Append `filler` up to a multiple of `alignment`.
     fn align(&mut self, alignment: usize, filler: u8) {
-        let len = self.out.code.len().next_multiple_of(alignment);
-        self.out.code.resize(len, filler);
+        let len = self.len.next_multiple_of(alignment);
+        self.out.code[self.len..len].fill(filler);
+        self.len = len;
     }
 }

@@ -7,6 +7,7 @@
 
 use crate::buffer::{
     BackwardBranch, Branch, Buffer, EncodeError, EncodeScratch, FixupForm, MAX_CODE, NO_BRANCH,
+    Piece,
 };
 use crate::label::Label;
 use crate::selected::{Chunk, Frame, Selected, SelectedLoc};
@@ -68,8 +69,8 @@ pub(crate) trait Encode: Copy {
     /// Write the prologue.
     fn prologue(frame: &Self::Frame<'_>, buffer: &mut Buffer<'_>);
 
-    /// Measure the instruction.
-    fn measure(&self, frame: &Self::Frame<'_>) -> Measure;
+    /// Measure the instruction, and give its bytes if they depend on nothing that is known later.
+    fn measure(&self, frame: &Self::Frame<'_>, piece: &mut Piece) -> Measure;
     /// Write the instruction. Each one measured as a branch takes [`Buffer::next_branch`].
     fn emit(&self, cx: &mut Context<'_, '_, Self>);
 
@@ -110,11 +111,10 @@ pub(crate) fn encode<I: Encode>(
     let frame = I::layout(&selected.frame)?;
     scratch.reset(selected.labels.len());
     let bound = measure(selected, &frame, scratch)?;
-    out.code.reserve(bound as usize + 16);
     out.alignment = I::ALIGNMENT;
     out.frame_size = I::frame_size(&frame);
 
-    let buffer = Buffer::new(out, scratch);
+    let buffer = Buffer::new(out, scratch, bound);
     let mut cx = Context {
         buffer,
         frame,
@@ -122,16 +122,9 @@ pub(crate) fn encode<I: Encode>(
         func,
     };
     I::prologue(&frame, &mut cx.buffer);
-    for chunk in &selected.chunks {
-        cx.chunk(chunk);
-    }
+    cx.chunks();
     cx.finish();
-    debug_assert!(
-        cx.buffer.offset() <= bound,
-        "{} bytes, at most {bound}",
-        cx.buffer.offset()
-    );
-    cx.buffer.error().map_or(Ok(()), Err)
+    cx.buffer.finish()
 }
 
 /// Measure all instructions from the last to the first, and decide the forms of forward branches.
@@ -147,6 +140,10 @@ fn measure<I: Encode>(
     if MAX_INST_SIZE * (selected.insts.len() as u64 + 8) + chunks + data > 2 * MAX_CODE {
         return Err(EncodeError::TooLarge);
     }
+    let mut pieces = core::mem::take(&mut scratch.pieces);
+    if pieces.len() < selected.insts.len() {
+        pieces.resize(selected.insts.len(), Piece::default());
+    }
     let mut walk = MeasureWalk {
         selected,
         scratch,
@@ -156,10 +153,10 @@ fn measure<I: Encode>(
     };
     for chunk in selected.chunks.iter().rev() {
         let range = chunk.insts.start as usize..chunk.insts.end as usize;
-        for inst in &selected.insts[range] {
-            walk.inst::<I>(inst.measure(frame));
+        for (inst, piece) in selected.insts[range.clone()].iter().zip(&mut pieces[range]) {
+            walk.inst::<I>(inst.measure(frame, piece));
         }
-        let padded = distance_to_site(selected, chunk, frame).is_some();
+        let padded = distance_to_site(selected, chunk, frame, &pieces).is_some();
         if padded {
             // The site needs no padding of its own; see `Context::chunk`.
             walk.size -= I::MAX_SITE_PADDING;
@@ -172,8 +169,10 @@ fn measure<I: Encode>(
             walk.size += LOOP_ALIGNMENT - 1;
         }
     }
-    let traps = walk.traps as u64 * I::TRAP.len() as u64;
-    let total = u64::from(walk.size) + u64::from(I::prologue_size(frame)) + traps + data;
+    let (size, traps) = (walk.size, walk.traps);
+    scratch.pieces = pieces;
+    let traps = u64::from(traps) * I::TRAP.len() as u64;
+    let total = u64::from(size) + u64::from(I::prologue_size(frame)) + traps + data;
     if total > MAX_CODE {
         Err(EncodeError::TooLarge)
     } else {
@@ -289,19 +288,25 @@ impl<S> MeasureWalk<'_, S> {
     }
 }
 
-/// The number of bytes before a patch site near the start of a chunk.
+/// The number of bytes before a patch site near the start of a chunk whose instructions have been
+/// measured.
 fn distance_to_site<I: Encode>(
     selected: &Selected<I>,
     chunk: &Chunk,
     frame: &I::Frame<'_>,
+    pieces: &[Piece],
 ) -> Option<u32> {
     if selected.sites.is_empty() {
         return None;
     }
     let mut distance = 0;
-    let range = chunk.insts.start as usize..chunk.insts.end as usize;
-    for inst in selected.insts[range].iter().rev().take(SITE_LOOKAHEAD) {
-        match inst.measure(frame) {
+    for n in chunk.insts.clone().rev().take(SITE_LOOKAHEAD) {
+        let len = pieces[n as usize].len();
+        if len != 0 {
+            distance += len;
+            continue;
+        }
+        match selected.insts[n as usize].measure(frame, &mut Piece::default()) {
             Measure::Site(_) => return Some(distance),
             Measure::Size(size) => distance += size,
             _ => return None,
@@ -311,7 +316,15 @@ fn distance_to_site<I: Encode>(
 }
 
 impl<'a, I: Encode> Context<'a, '_, I> {
-    fn chunk(&mut self, chunk: &Chunk) {
+    fn chunks(&mut self) {
+        let pieces = core::mem::take(&mut self.buffer.scratch.pieces);
+        for chunk in &self.selected.chunks {
+            self.chunk(chunk, &pieces);
+        }
+        self.buffer.scratch.pieces = pieces;
+    }
+
+    fn chunk(&mut self, chunk: &Chunk, pieces: &[Piece]) {
         if LOOP_ALIGNMENT > 1 && chunk.loop_header {
             let offset = self.buffer.offset();
             let padding = offset.next_multiple_of(LOOP_ALIGNMENT) - offset;
@@ -319,20 +332,30 @@ impl<'a, I: Encode> Context<'a, '_, I> {
         }
         // Padding before the label is executed less often than padding before the site: not by
         // the back edge of a loop, and not at all after a jump.
-        if let Some(distance) = distance_to_site(self.selected, chunk, &self.frame) {
+        if let Some(distance) = distance_to_site(self.selected, chunk, &self.frame, pieces) {
             let padding = I::site_padding(self.buffer.offset() + distance);
             I::pad(&mut self.buffer, padding);
         }
         self.buffer.bind(chunk.label);
         let range = chunk.insts.start as usize..chunk.insts.end as usize;
-        for inst in self.selected.insts[range].iter().rev() {
-            let start = self.buffer.offset();
-            inst.emit(self);
-            if cfg!(debug_assertions)
-                && let Measure::Size(size) = inst.measure(&self.frame)
-            {
-                assert_eq!(self.buffer.offset() - start, size, "the size measured");
+        let insts = self.selected.insts[range.clone()].iter();
+        for (inst, &piece) in insts.zip(&pieces[range]).rev() {
+            if piece.len() != 0 {
+                self.buffer.put_piece(piece);
+            } else {
+                self.emit(inst);
             }
+        }
+    }
+
+    /// Write an instruction that is not known by its bytes.
+    fn emit(&mut self, inst: &I) {
+        let start = self.buffer.offset();
+        inst.emit(self);
+        if cfg!(debug_assertions)
+            && let Measure::Size(size) = inst.measure(&self.frame, &mut Piece::default())
+        {
+            assert_eq!(self.buffer.offset() - start, size, "the size measured");
         }
     }
 

@@ -11,7 +11,7 @@ mod tests;
 use super::frame::{self, FrameLayout};
 use super::inst::{Alu, FLogic, Inst, Size};
 use crate::RelocKind;
-use crate::buffer::{Buffer, Counter, EncodeError, FixupForm, Sink};
+use crate::buffer::{Buffer, EncodeError, FixupForm, Piece, PieceSink, Sink};
 use crate::encode::{Context, Encode, Measure};
 use crate::selected::Frame;
 
@@ -45,8 +45,9 @@ impl Encode for Inst {
         frame::prologue(frame, buffer);
     }
 
-    #[inline]
-    fn measure(&self, frame: &FrameLayout<'_>) -> Measure {
+    #[inline(always)]
+    fn measure(&self, frame: &FrameLayout<'_>, piece: &mut Piece) -> Measure {
+        *piece = Piece::default();
         match *self {
             Inst::Bind { label } => Measure::Bind(label),
             Inst::Jcc { target, .. } => Measure::Branch {
@@ -66,9 +67,14 @@ impl Encode for Inst {
             Inst::Ret => Measure::Size(frame.epilogue_size),
             Inst::MayTrap { .. } => Measure::Size(0),
             _ => {
-                let mut counter = Counter::default();
-                plain(self, frame, &mut counter);
-                Measure::Size(counter.len)
+                let mut sink = PieceSink::default();
+                plain(self, frame, &mut sink);
+                let (len, bytes) = sink.finish();
+                // Calls and traps also have metadata.
+                if !matches!(self, Inst::CallR { .. } | Inst::Ud2 { .. }) {
+                    *piece = bytes;
+                }
+                Measure::Size(len)
             }
         }
     }

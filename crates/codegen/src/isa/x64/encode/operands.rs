@@ -71,12 +71,12 @@ impl Op {
 
     /// Operands of 16, 32 or 64 bits.
     #[inline(always)]
-    pub(super) const fn size(self, size: Size) -> Op {
-        match size {
-            Size::S16 => self.prefix(0x66),
-            Size::S64 => self.wide(true),
-            Size::S8 | Size::S32 => self,
-        }
+    pub(super) const fn size(mut self, size: Size) -> Op {
+        let operand_size = size as u8 == Size::S16 as u8;
+        self.prefixes |= (operand_size as u16 * 0x66) << (8 * self.num_prefixes);
+        self.num_prefixes += operand_size as u8;
+        self.w = size as u8 == Size::S64 as u8;
+        self
     }
 
     /// The `reg` field is a byte register if `is`.
@@ -94,18 +94,13 @@ impl Op {
     /// Prefixes, REX (its low bits are `rex`) and opcode, and their length.
     #[inline(always)]
     fn head(self, rex: u8, force_rex: bool) -> (u64, u32) {
-        let rex = 0x40 | rex | u8::from(self.w) << 3;
-        let mut bytes = u64::from(self.bytes);
-        let mut len = u32::from(self.len);
-        if rex != 0x40 || force_rex {
-            bytes = bytes << 8 | u64::from(rex);
-            len += 1;
-        }
+        let rex = rex | u8::from(self.w) << 3;
+        let with_rex = u32::from((rex != 0) | force_rex);
+        let rex = u64::from(rex | 0x40) * u64::from(with_rex);
         let prefixes = u32::from(self.num_prefixes);
-        (
-            bytes << (8 * prefixes) | u64::from(self.prefixes),
-            len + prefixes,
-        )
+        let bytes = u64::from(self.bytes) << (8 * with_rex) | rex;
+        let bytes = bytes << (8 * prefixes) | u64::from(self.prefixes);
+        (bytes, u32::from(self.len) + with_rex + prefixes)
     }
 }
 
@@ -129,7 +124,7 @@ fn needs_rex(hw: u8) -> bool {
 /// `op` with the registers `reg` and `rm`.
 #[inline(always)]
 pub(super) fn rr<S: Sink>(s: &mut S, op: Op, reg: u8, rm: u8) {
-    let force = op.byte_reg && needs_rex(reg) || op.byte_rm && needs_rex(rm);
+    let force = (op.byte_reg & needs_rex(reg)) | (op.byte_rm & needs_rex(rm));
     let (head, len) = op.head(reg >> 3 << 2 | rm >> 3, force);
     let modrm = 0xc0 | (reg & 7) << 3 | rm & 7;
     s.put(head | u64::from(modrm) << (8 * len), len + 1);
@@ -181,8 +176,8 @@ pub(super) fn rm<S: Sink>(
     trailing: u32,
 ) {
     let address = Address::new(mem, frame, s);
-    let rex = reg >> 3 << 2 | address.rex();
-    let (head, len) = op.head(rex, op.byte_reg && needs_rex(reg));
+    let rex = reg >> 3 << 2 | address.rex;
+    let (head, len) = op.head(rex, op.byte_reg & needs_rex(reg));
     s.put(head, len);
     address.put(s, reg, trailing);
 }
@@ -191,27 +186,19 @@ pub(super) fn rm<S: Sink>(
 pub(super) fn rip<S: Sink>(s: &mut S, op: Op, reg: u8, target: Target) {
     let (head, len) = op.head(reg >> 3 << 2, false);
     s.put(head, len);
-    Address::Rip { target }.put(s, reg, 0);
+    Address::rip(target).put(s, reg, 0);
 }
 
-/// A memory operand as hardware has it.
+/// A memory operand as encoded. Its computation avoids branches, which would be unpredictable.
 #[derive(Clone, Copy)]
-pub(super) enum Address {
-    /// `[base + disp]`
-    Base { base: u8, disp: i32 },
-    /// `[base + index << shift + disp]`
-    Index {
-        base: u8,
-        index: u8,
-        shift: u8,
-        disp: i32,
-    },
-    /// `[index << shift + disp]`
-    Scaled { index: u8, shift: u8, disp: i32 },
-    /// `[disp]`
-    Absolute { disp: i32 },
-    /// `[rip + disp]`
-    Rip { target: Target },
+struct Address {
+    /// ModRM without its `reg` field, SIB and displacement.
+    bytes: u64,
+    len: u32,
+    /// The bits X and B of a REX prefix.
+    rex: u8,
+    /// What the displacement, the last 4 of the bytes, leads to.
+    rip: Option<Target>,
 }
 
 /// In ModRM, a SIB byte follows; in SIB, there is no index.
@@ -222,127 +209,85 @@ const NO_BASE: u8 = 5;
 impl Address {
     /// The address of `mem`, in the form with the shortest encoding.
     #[inline(always)]
-    pub(super) fn new<S: Sink>(mem: Mem, frame: &FrameLayout<'_>, s: &mut S) -> Address {
+    fn new<S: Sink>(mem: Mem, frame: &FrameLayout<'_>, s: &mut S) -> Address {
         let (base, disp) = match mem.base {
             Base::Reg(r) => (r.hw(), mem.disp),
             Base::Spill => (RBP.hw(), frame.spill(mem.disp as u32)),
             Base::StackSlots => (RBP.hw(), frame.stack_slots(mem.disp, s)),
-            Base::Const => {
-                return Address::Rip {
-                    target: Target::Constant(mem.disp as u32),
-                };
-            }
+            Base::Const => return Address::rip(Target::Constant(mem.disp as u32)),
             Base::None => return Address::without_base(mem),
         };
-        let Some(index) = mem.index else {
-            return Address::Base { base, disp };
-        };
-        let (index, shift) = (index.reg().hw(), index.shift());
+        let (index, shift) = mem.index.map_or((SIB, 0), |i| (i.reg().hw(), i.shift()));
         // A base of 5 or 13 needs a displacement, an index does not.
-        if disp == 0 && shift == 0 && base & 7 == NO_BASE && index & 7 != NO_BASE {
-            return Address::Index {
-                base: index,
-                index: base,
-                shift,
-                disp,
-            };
+        let swap = (disp == 0) & (shift == 0) & (base & 7 == NO_BASE) & (index & 7 != NO_BASE);
+        if swap && mem.index.is_some() {
+            return Address::based(index, base, shift, disp);
         }
-        Address::Index {
-            base,
-            index,
-            shift,
-            disp,
+        Address::based(base, index, shift, disp)
+    }
+
+    /// `[base + index << shift + disp]`; there is no index if it is [`SIB`].
+    #[inline(always)]
+    fn based(base: u8, index: u8, shift: u8, disp: i32) -> Address {
+        let zero = (disp == 0) & (base & 7 != NO_BASE);
+        let large = i32::from(disp as i8) != disp;
+        // No displacement, 1 byte or 4.
+        let mode = u8::from(!zero) + u8::from(large);
+        let disp_len = u32::from(mode * mode);
+        let with_sib = (index != SIB) | (base & 7 == SIB);
+        let sib_len = u32::from(with_sib);
+        let modrm = mode << 6 | if with_sib { SIB } else { base & 7 };
+        let sib = shift << 6 | (index & 7) << 3 | base & 7;
+        let disp = u64::from(disp as u32) << (8 * sib_len);
+        Address {
+            bytes: u64::from(modrm) | (u64::from(sib) * u64::from(with_sib) | disp) << 8,
+            len: 1 + sib_len + disp_len,
+            rex: index >> 3 << 1 | base >> 3,
+            rip: None,
         }
     }
 
     /// Without a base the displacement takes 4 bytes, so one is made of the index if possible.
     fn without_base(mem: Mem) -> Address {
         let disp = mem.disp;
-        let Some(index) = mem.index else {
-            return Address::Absolute { disp };
-        };
-        let r = index.reg().hw();
-        match index.shift() {
-            0 => Address::Base { base: r, disp },
-            1 => Address::Index {
-                base: r,
-                index: r,
-                shift: 0,
-                disp,
-            },
-            shift => Address::Scaled {
-                index: r,
-                shift,
-                disp,
+        let (index, shift) = mem.index.map_or((SIB, 0), |i| (i.reg().hw(), i.shift()));
+        match shift {
+            0 if index != SIB => Address::based(index, SIB, 0, disp),
+            1 => Address::based(index, index, 0, disp),
+            _ => Address {
+                bytes: u64::from(SIB)
+                    | u64::from(shift << 6 | (index & 7) << 3 | NO_BASE) << 8
+                    | u64::from(disp as u32) << 16,
+                len: 6,
+                rex: index >> 3 << 1,
+                rip: None,
             },
         }
     }
 
-    /// The low bits X and B of a REX prefix.
-    #[inline(always)]
-    pub(super) fn rex(self) -> u8 {
-        match self {
-            Address::Base { base, .. } => base >> 3,
-            Address::Index { base, index, .. } => index >> 3 << 1 | base >> 3,
-            Address::Scaled { index, .. } => index >> 3 << 1,
-            Address::Absolute { .. } | Address::Rip { .. } => 0,
+    /// The address of `target`.
+    fn rip(target: Target) -> Address {
+        Address {
+            bytes: NO_BASE.into(),
+            len: 5,
+            rex: 0,
+            rip: Some(target),
         }
     }
 
-    /// ModRM, SIB and displacement.
+    /// ModRM with `reg`, SIB and displacement. An immediate of `trailing` bytes follows.
     #[inline(always)]
-    pub(super) fn put<S: Sink>(self, s: &mut S, reg: u8, trailing: u32) {
-        let reg = (reg & 7) << 3;
-        match self {
-            Address::Base { base, disp } if base & 7 != SIB => {
-                let (mode, size) = displacement(base, disp);
-                let modrm = mode << 6 | reg | base & 7;
-                s.put(u64::from(modrm) | u64::from(disp as u32) << 8, 1 + size);
-            }
-            Address::Base { base, disp } => {
-                let (mode, size) = displacement(base, disp);
-                put_sib(s, mode << 6 | reg, SIB << 3 | base & 7, disp, size);
-            }
-            Address::Index {
-                base,
-                index,
-                shift,
-                disp,
-            } => {
-                let (mode, size) = displacement(base, disp);
-                let sib = shift << 6 | (index & 7) << 3 | base & 7;
-                put_sib(s, mode << 6 | reg, sib, disp, size);
-            }
-            Address::Scaled { index, shift, disp } => {
-                put_sib(s, reg, shift << 6 | (index & 7) << 3 | NO_BASE, disp, 4);
-            }
-            Address::Absolute { disp } => put_sib(s, reg, SIB << 3 | NO_BASE, disp, 4),
-            Address::Rip { target } => {
-                s.put((reg | NO_BASE).into(), 1);
+    fn put<S: Sink>(self, s: &mut S, reg: u8, trailing: u32) {
+        let bytes = self.bytes | u64::from((reg & 7) << 3);
+        match self.rip {
+            None => s.put(bytes, self.len),
+            Some(target) => {
+                s.put(bytes, 1);
                 // The processor counts from the end of the instruction.
                 s.refer(REL32, target);
                 s.put(u64::from(trailing.wrapping_neg()), 4);
             }
         }
-    }
-}
-
-/// ModRM (all but its low bits), SIB and a displacement of `size` bytes.
-#[inline(always)]
-fn put_sib<S: Sink>(s: &mut S, modrm: u8, sib: u8, disp: i32, size: u32) {
-    let bytes = u64::from(modrm | SIB) | u64::from(sib) << 8;
-    s.put(bytes | u64::from(disp as u32) << 16, 2 + size);
-}
-
-/// The mod field and the bytes of a displacement from register `base`.
-#[inline(always)]
-fn displacement(base: u8, disp: i32) -> (u8, u32) {
-    if disp == 0 && base & 7 != NO_BASE {
-        (0, 0)
-    } else if i8::try_from(disp).is_ok() {
-        (1, 1)
-    } else {
-        (2, 4)
     }
 }
 
@@ -393,7 +338,7 @@ pub(super) fn vex_rm<S: Sink>(
     frame: &FrameLayout<'_>,
 ) {
     let address = Address::new(mem, frame, s);
-    op.put(s, reg >> 3 << 2 | address.rex(), vvvv);
+    op.put(s, reg >> 3 << 2 | address.rex, vvvv);
     address.put(s, reg, 0);
 }
 
