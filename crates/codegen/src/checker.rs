@@ -101,16 +101,19 @@ enum Symbol {
     Value(Value),
     Const(u64),
     Temporary,
+    /// The address of the area for the function's own results.
+    ReturnArea,
 }
 
 type State = HashMap<CheckLoc, Vec<Symbol>>;
 
-/// Check a selected function. The error says what is wrong and where.
+/// Check a selected function that finds its parameters as `entry` says, and there the address of
+/// the area for its results where no value is named. The error says what is wrong and where.
 pub(crate) fn check<I: Check>(
     func: &Function,
     an: &Analysis,
     out: &Selected<I>,
-    entry: &[(CheckLoc, Value)],
+    entry: &[(CheckLoc, Option<Value>)],
 ) -> Result<(), String> {
     let mut notes: HashMap<Label, Vec<&Noted>> = HashMap::new();
     for noted in &out.notes {
@@ -155,13 +158,14 @@ struct Checker<'a, I> {
 
 impl<I: Check> Checker<'_, I> {
     /// Find the states that chunks are entered with, then check the uses.
-    fn run(&mut self, entry: &[(CheckLoc, Value)]) -> Result<(), String> {
+    fn run(&mut self, entry: &[(CheckLoc, Option<Value>)]) -> Result<(), String> {
         for (i, chunk) in self.out.chunks.iter().enumerate() {
             self.chunks.insert(chunk.label, i);
         }
         let mut state = State::new();
         for &(loc, v) in entry {
-            state.entry(loc).or_default().push(Symbol::Value(v));
+            let symbol = v.map_or(Symbol::ReturnArea, Symbol::Value);
+            state.entry(loc).or_default().push(symbol);
         }
         self.states.insert(0, state);
         let mut work = vec![0];
@@ -283,7 +287,7 @@ impl<I: Check> Checker<'_, I> {
         symbols.iter().any(|s| match *s {
             Symbol::Value(held) => held == v,
             Symbol::Const(bits) => self.constant(v) == Some(bits),
-            Symbol::Temporary => false,
+            Symbol::Temporary | Symbol::ReturnArea => false,
         })
     }
 
@@ -436,10 +440,10 @@ impl<I: Check> Checker<'_, I> {
         }
         for r in reads.minus(I::ALWAYS_READABLE).iter() {
             let loc = CheckLoc::Reg(r);
-            let temporary = state
+            let own = state
                 .get(&loc)
-                .is_some_and(|s| s.contains(&Symbol::Temporary));
-            if !temporary && !group.iter().any(|&v| self.holds(state, loc, v)) {
+                .is_some_and(|s| s.contains(&Symbol::Temporary) || s.contains(&Symbol::ReturnArea));
+            if !own && !group.iter().any(|&v| self.holds(state, loc, v)) {
                 return Err(format!(
                     "{r:?} holds {:?}, the operands are {group:?}",
                     state.get(&loc)

@@ -209,8 +209,9 @@ impl<I: Isa> Selector<'_, I> {
             } => {
                 let callee = self.func.ext_func(func);
                 if callee.patchable {
-                    let number = self.site(func, attrs.expand());
                     self.site_arguments(callee.signature, args);
+                    // Bringing the arguments about may move observed values.
+                    let number = self.site(func, attrs.expand());
                     return self.emit_site(number);
                 }
                 let sig = callee.signature;

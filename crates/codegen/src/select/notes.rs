@@ -66,7 +66,11 @@ impl<I: Isa> Selector<'_, I> {
             AbiLoc::Reg(r) => CheckLoc::Reg(r),
             AbiLoc::Stack(at) => CheckLoc::Slot(INCOMING | (at + 16)),
         });
-        let entry: Vec<_> = values.zip(self.func.block_params(entry)).collect();
+        let params = self.func.block_params(entry).map(Some);
+        let mut entry: Vec<_> = values.zip(params).collect();
+        if locs.ret_area {
+            entry.push((CheckLoc::Reg(I::first_int_arg()), None));
+        }
         if let Err(e) = checker::check(self.func, self.an, self.out, &entry) {
             panic!(
                 "selection of {} is wrong: {e}\n{}",
