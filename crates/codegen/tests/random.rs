@@ -34,12 +34,10 @@ fn check_seed(checker: &mut Checker, target: &Target, seed: u64, largest: usize)
     let Err(error) = checker.check(&funcs, target, seed, INPUTS) else {
         return;
     };
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| ()));
     let (reduced, now) = smallest(checker, target, &funcs, seed, &error);
     let text = report(&reduced, target, &now);
-    std::panic::set_hook(hook);
-    panic!("seed {seed} with {target:?}, originally: {error}\n{text}");
+    let first = error.lines().next().unwrap_or_default();
+    panic!("seed {seed} with {target:?}, originally: {first}\n{text}");
 }
 
 /// The smallest module found that still fails like `error`, and how it fails.

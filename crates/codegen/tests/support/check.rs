@@ -7,8 +7,10 @@ use super::rng::Rng;
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
 use nopal_codegen::{CompiledCode, Context, Target};
 use nopal_ir::{Function, Type, verify};
+use std::cell::Cell;
 use std::fmt::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::sync::Once;
 
 /// Where in the data the addresses of the module's functions are.
 pub const TABLE: usize = 0;
@@ -111,8 +113,7 @@ impl Checker {
         for round in 0..2 {
             for (i, func) in funcs.iter().enumerate() {
                 let context = &mut self.context;
-                let result =
-                    catch_unwind(AssertUnwindSafe(|| context.compile(func, target).cloned()));
+                let result = quietly(|| context.compile(func, target).cloned());
                 let code = match result {
                     Err(panic) => {
                         self.context = Context::new();
@@ -217,6 +218,26 @@ fn compare(
     Ok(())
 }
 
+/// Call `f`; if it panics, nothing is printed.
+fn quietly<T>(f: impl FnOnce() -> T) -> std::thread::Result<T> {
+    thread_local! {
+        static QUIET: Cell<bool> = const { Cell::new(false) };
+    }
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = take_hook();
+        set_hook(Box::new(move |info| {
+            if !QUIET.get() {
+                print(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = catch_unwind(AssertUnwindSafe(f));
+    QUIET.set(false);
+    result
+}
+
 /// The instructions of a function as text.
 pub fn disassemble(code: &CompiledCode) -> String {
     let mut text = String::new();
@@ -237,7 +258,7 @@ pub fn report(funcs: &[Function], target: &Target, error: &str) -> String {
     let mut text = String::new();
     for (i, func) in funcs.iter().enumerate() {
         let _ = writeln!(text, "{func}");
-        let code = catch_unwind(|| Context::new().compile(func, target).cloned());
+        let code = quietly(|| Context::new().compile(func, target).cloned());
         if let Ok(Ok(code)) = code {
             let _ = writeln!(text, "function {i}:\n{}", disassemble(&code));
         }
