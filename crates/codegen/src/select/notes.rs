@@ -73,10 +73,26 @@ impl<I: Isa> Selector<'_, I> {
         }
         if let Err(e) = checker::check(self.func, self.an, self.out, &entry) {
             panic!(
-                "selection of {} is wrong: {e}\n{}",
-                self.func.name, self.func
+                "selection of {} is wrong: {e}\n{}{}",
+                self.func.name,
+                self.func,
+                self.listing()
             );
         }
+    }
+}
+
+impl<I: Isa> Selector<'_, I> {
+    /// The selected code, for the report of an error.
+    fn listing(&self) -> String {
+        let mut text = String::new();
+        for (number, chunk) in self.out.chunks.iter().enumerate() {
+            text += &format!("chunk {number} {:?}:\n", chunk.label);
+            for at in chunk.insts.clone().rev() {
+                text += &format!("  {at}: {:?}\n", self.out.insts[at as usize]);
+            }
+        }
+        text
     }
 }
 
