@@ -3,7 +3,7 @@
 mod common;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 use common::{Asm, PROTOCOLS, call, loop_over, space};
 use nopal_live::{Error, SiteId, SpaceConfig, VectorState};
@@ -48,13 +48,21 @@ fn counts_are_exact_with_two_threads() {
         .enable_all(code.sites(), &hook)
         .commit()
         .unwrap();
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| call(&code, 500_000));
-        }
-    });
+    const TIMES: u64 = 20;
+    const ROUNDS: u64 = 100_000;
+    for _ in 0..TIMES {
+        let start = Barrier::new(2);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    start.wait();
+                    call(&code, ROUNDS);
+                });
+            }
+        });
+    }
     for site in code.sites() {
-        assert_eq!(hook.count(site), 1_000_000);
+        assert_eq!(hook.count(site), 2 * TIMES * ROUNDS);
     }
 }
 
