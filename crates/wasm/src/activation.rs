@@ -38,6 +38,8 @@ pub(crate) struct Activation {
     stack: *const WasmStack,
     pub(crate) space: *const CodeSpace,
     context: *mut VMStoreContext,
+    /// The trap that a hook asked for, and the return address of its site.
+    requested: Option<(TrapKind, usize)>,
     reason: Option<Unwind>,
 }
 
@@ -95,6 +97,7 @@ pub(crate) unsafe fn enter(store: *mut StoreOpaque, call: GuestCall) -> Result<(
             stack,
             space,
             context,
+            requested: None,
             reason: None,
         };
         let this = &raw mut activation;
@@ -236,6 +239,44 @@ fn on_stack<R>(stack: &WasmStack, f: impl FnOnce() -> Result<R>) -> Result<R, Un
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(Unwind::Error(error)),
         Err(payload) => Err(Unwind::Panic(payload)),
+    }
+}
+
+/// Whether the guest of this thread has used up its part of the stack.
+pub(crate) fn is_overflowing(sp: usize) -> bool {
+    let activation = CURRENT.get();
+    // SAFETY: the thread's activations are live, and so are their stacks.
+    let stack = unsafe { activation.as_ref().map(|a| &*a.stack) };
+    stack.is_some_and(|stack| stack.is_beyond(sp))
+}
+
+/// Note that the guest of this thread, which is at the site with this return address, is to trap.
+/// Returns where to it must return instead; none if it is not this crate's guest.
+pub(crate) fn request_trap(site: usize, kind: TrapKind) -> Option<usize> {
+    let activation = CURRENT.get();
+    // SAFETY: the thread's activations are live, and so are the code spaces of their stores. The
+    // guest is at the site and does not use its activation.
+    unsafe {
+        let space = &*activation.as_ref()?.space;
+        space.site_at(site)?;
+        (*activation).requested = Some((kind, site));
+    }
+    Some(arch::trap_landing as *const () as usize)
+}
+
+/// Where a guest goes on that a hook made to trap: with the frame pointer it had at the site.
+///
+/// # Safety
+/// Called by `arch::trap_landing`.
+pub(crate) unsafe extern "C" fn raise_requested(fp: usize) -> ! {
+    let activation = CURRENT.get();
+    // SAFETY: only reached from guest code after a request.
+    unsafe {
+        let (kind, pc) = (*activation).requested.take().expect("a requested trap");
+        let backtrace = &mut (*(*activation).context).backtrace;
+        backtrace.capture(Some((pc, fp)), activation);
+        (*activation).reason = Some(Unwind::Trap(kind));
+        arch::unwind((*activation).host_sp)
     }
 }
 

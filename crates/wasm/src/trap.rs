@@ -39,6 +39,9 @@ pub enum TrapKind {
     /// The guest used up its stack.
     #[error("call stack exhausted")]
     StackOverflow,
+    /// A hook stopped the guest.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl TrapKind {

@@ -74,6 +74,21 @@ pub(crate) unsafe extern "C" fn unwind(host_sp: usize) -> ! {
     )
 }
 
+/// Where a guest returns to from a hook that made it trap.
+///
+/// # Safety
+/// Only returned to by a hook's stub, all registers being the guest's.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn trap_landing() -> ! {
+    naked_asm!(
+        "mov rdi, rbp",
+        "and rsp, -16",
+        "call {raise}",
+        "ud2",
+        raise = sym crate::activation::raise_requested,
+    )
+}
+
 /// The stack pointer of the caller, or a little less.
 #[inline(always)]
 pub(crate) fn stack_pointer() -> usize {
