@@ -1,29 +1,50 @@
 //! SSA construction while the function is being built.
 //!
 //! The algorithm is that of Braun et al., "Simple and Efficient Construction of Static Single
-//! Assignment Form" (CC 2013), without recursion. What a variable holds in the block being filled
-//! is in a dense table; what it holds at the end of other blocks is in a hash table, filled when a
-//! block ends and when a search crosses blocks. A block that continues its only predecessor,
-//! filled just before it, keeps the dense table as it is.
+//! Assignment Form" (CC 2013), without recursion, and with a shortcut for what is by far the most
+//! frequent: a variable whose latest assignment dominates its use. [`Ssa::current`] holds, for each
+//! variable, the value it got last and the block where; [`path`] knows the dominators of the block
+//! being filled. If the former is among the latter, with no unsealed loop between them, the value
+//! is found. If there are unsealed loops between, the variable gets a parameter in each of their
+//! headers that waits for the loop to be sealed; if nothing is assigned to it until then, it was not
+//! needed, and nobody had to search for that. Only a variable that has been assigned on some of
+//! several ways here takes the [`search`] through predecessors.
 //!
 //! A block parameter is *pending* until it is known to be needed: it is a value, but not yet in
 //! its block's list. One that turns out to have a single source becomes an alias of it; the
-//! others are attached, and an argument is appended to every edge into their block. So no
-//! parameter ever has to be taken out of the middle of a list here.
+//! others are attached, and an argument is appended to every edge into their block.
+
+mod path;
+mod search;
 
 use super::table::DefTable;
 use crate::{Block, BlockCall, EntityRef, Function, PackedOption, Type, Value};
+use path::Path;
+use search::Frame;
+use std::ops::Range;
 
 const NONE: u32 = u32::MAX;
 
-/// What a variable holds in the block being filled.
+/// How many assignments to a variable are looked at to see whether one is in some range.
+const MAX_ASSIGNMENTS: usize = 16;
+
+/// The value a variable got last, by an assignment or a search.
 #[derive(Clone, Copy)]
 struct Current {
     value: u32,
-    /// The value is out of date unless this is the current epoch.
-    epoch: u32,
-    /// The block that defined it, i.e. whose end has to record it.
+    /// Where it got it; `NONE` if it never got any.
     block: u32,
+    /// The depth of that block in the dominator tree.
+    depth: u32,
+}
+
+/// A block that assigns to a variable.
+#[derive(Clone, Copy)]
+struct Assignment {
+    /// How many blocks were begun before it.
+    time: u32,
+    /// The one before it; `NONE` if there is none.
+    previous: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -65,34 +86,23 @@ struct Pred {
 struct Incomplete {
     var: u32,
     param: Value,
+    /// What the variable holds in the predecessors that were known when the block was begun;
+    /// its `block` is `NONE` if that has to be searched for.
+    outer: Current,
     next: u32,
-}
-
-/// A search that waits for the values from further predecessors of `block`.
-#[derive(Clone, Copy)]
-struct Frame {
-    block: Block,
-    param: Value,
-    next_pred: u32,
-    /// Where the values found so far begin in the list of values.
-    base: usize,
-}
-
-/// The end of a search along single predecessors.
-enum Found {
-    Value(Value),
-    /// This block has no entry for the variable and not exactly one predecessor.
-    Nothing(Block),
 }
 
 #[derive(Clone)]
 pub(super) struct Ssa {
     types: Vec<Type>,
     current: Vec<Current>,
-    epoch: u32,
+    assignments: Vec<Assignment>,
+    /// The last assignment to each variable.
+    last_assignment: Vec<u32>,
     block: PackedOption<Block>,
-    /// Variables defined in the block being filled.
+    /// Variables that got a value in the block being filled.
     defined: Vec<u32>,
+    path: Path,
     blocks: Vec<BlockState>,
     preds: Vec<Pred>,
     incomplete: Vec<Incomplete>,
@@ -109,9 +119,11 @@ impl Ssa {
         Self {
             types: Vec::new(),
             current: Vec::new(),
-            epoch: 1,
+            assignments: Vec::new(),
+            last_assignment: Vec::new(),
             block: PackedOption::NONE,
             defined: Vec::new(),
+            path: Path::new(),
             blocks: Vec::new(),
             preds: Vec::new(),
             incomplete: Vec::new(),
@@ -126,9 +138,11 @@ impl Ssa {
     pub(super) fn clear(&mut self) {
         self.types.clear();
         self.current.clear();
-        self.epoch = 1;
+        self.assignments.clear();
+        self.last_assignment.clear();
         self.block = PackedOption::NONE;
         self.defined.clear();
+        self.path.clear();
         self.blocks.clear();
         self.preds.clear();
         self.incomplete.clear();
@@ -141,10 +155,11 @@ impl Ssa {
 
     pub(super) fn declare_var(&mut self, ty: Type) -> u32 {
         self.types.push(ty);
+        self.last_assignment.push(NONE);
         self.current.push(Current {
             value: 0,
-            epoch: 0,
             block: NONE,
+            depth: 0,
         });
         self.types.len() as u32 - 1
     }
@@ -156,6 +171,7 @@ impl Ssa {
     /// Make room for blocks up to number `num_blocks`.
     pub(super) fn add_blocks(&mut self, num_blocks: usize) {
         self.blocks.resize(num_blocks, NEW_BLOCK);
+        self.path.add_blocks(num_blocks);
     }
 
     pub(super) fn is_sealed(&self, block: Block) -> bool {
@@ -170,14 +186,27 @@ impl Ssa {
         self.blocks[block.index()].num_preds != 0
     }
 
+    /// Values that are read without having been defined; they need an instruction each.
+    pub(super) fn undefined(&self) -> &[Value] {
+        &self.undefined
+    }
+
+    /// Whether any value has been made an alias.
+    pub(super) fn has_aliases(&self) -> bool {
+        self.aliases
+    }
+
     /// Definitions and uses are those of `block` from here on.
     pub(super) fn begin_block(&mut self, block: Block) {
         let state = &self.blocks[block.index()];
-        let previous = self.block.expand().map_or(NONE, Block::as_u32);
-        let continues = state.sealed && state.num_preds == 1 && state.first_pred == previous;
-        if !continues {
-            self.epoch += 1;
-        }
+        let mut node = state.preds.0;
+        let preds = std::iter::from_fn(|| {
+            let pred = self.preds.get(node as usize)?;
+            node = pred.next;
+            Some(pred.from)
+        });
+        self.path
+            .begin_block(block, state.sealed, state.num_preds, preds);
         self.defined.clear();
         self.block = block.into();
     }
@@ -214,42 +243,104 @@ impl Ssa {
 
     #[inline]
     pub(super) fn def_var(&mut self, block: Block, var: u32, value: Value) {
-        let current = &mut self.current[var as usize];
-        current.value = value.as_u32();
-        current.epoch = self.epoch;
-        if current.block != block.as_u32() {
-            current.block = block.as_u32();
-            self.defined.push(var);
+        let time = self.path.now();
+        let last = &mut self.last_assignment[var as usize];
+        if self
+            .assignments
+            .get(*last as usize)
+            .is_none_or(|a| a.time != time)
+        {
+            let previous = std::mem::replace(last, self.assignments.len() as u32);
+            self.assignments.push(Assignment { time, previous });
         }
+        self.set_current(block, var, value);
     }
 
-    /// What `var` holds in the block being filled, if that is known without a search.
+    /// Whether a block begun at one of these times assigns to `var`, or many have done so since.
+    fn is_assigned(&self, var: u32, times: Range<u32>) -> bool {
+        let mut last = self.last_assignment[var as usize];
+        for _ in 0..MAX_ASSIGNMENTS {
+            let Some(assignment) = self.assignments.get(last as usize) else {
+                return false;
+            };
+            if assignment.time < times.end {
+                return assignment.time >= times.start;
+            }
+            last = assignment.previous;
+        }
+        true
+    }
+
+    /// What `var` holds in the block being filled, if that is known without further ado.
     #[inline]
     pub(super) fn current(&self, var: u32) -> Option<Value> {
         let current = self.current[var as usize];
-        (current.epoch == self.epoch).then(|| Value::from_u32(current.value))
+        self.path
+            .is_visible(current.block, current.depth)
+            .then(|| Value::from_u32(current.value))
     }
 
-    /// What `var` holds in `block`, the block being filled, which does not define it.
-    pub(super) fn search(&mut self, func: &mut Function, block: Block, var: u32) -> Value {
-        let value = match self.find(func, block, var) {
-            Found::Value(v) => v,
-            Found::Nothing(at) => {
-                let v = if self.is_merge(at) {
-                    self.merge(func, at, var)
-                } else {
-                    self.boundary(func, at, var)
-                };
-                if at != block {
-                    self.record(block, var, v);
-                }
-                v
-            }
-        };
+    /// `var` holds `value` from here on, in `block`, which is the one being filled or on its path.
+    #[inline]
+    fn set_current(&mut self, block: Block, var: u32, value: Value) {
         let current = &mut self.current[var as usize];
+        if current.block != block.as_u32() {
+            current.block = block.as_u32();
+            current.depth = self.path.depth(block);
+            if self.block == block.into() {
+                self.defined.push(var);
+            }
+        }
         current.value = value.as_u32();
-        current.epoch = self.epoch;
+    }
+
+    /// What `var` holds in `block`, the block being filled, where [`Ssa::current`] has no answer.
+    pub(super) fn search(&mut self, func: &mut Function, block: Block, var: u32) -> Value {
+        if self.current[var as usize].block == NONE {
+            // Nothing has been assigned to it anywhere.
+            let value = self.undefined_value(func, self.types[var as usize]);
+            self.set_current(func.layout()[0], var, value);
+        }
+        let current = self.current[var as usize];
+        if let Some(loops) = self.path.loops_since(current.block, current.depth) {
+            for i in loops {
+                let head = self.path.barrier(i);
+                self.pass_loop(func, head, var);
+            }
+            return Value::from_u32(self.current[var as usize].value);
+        }
+        let value = self.value_in(func, block, var);
+        self.set_current(block, var, value);
         value
+    }
+
+    /// The latest value of `var` is visible in the predecessors of `head`, an unsealed loop: make
+    /// it visible inside.
+    fn pass_loop(&mut self, func: &mut Function, head: Block, var: u32) {
+        let outer = self.current[var as usize];
+        let param = self.pending_param(func, head, var, outer);
+        self.set_current(head, var, param);
+    }
+
+    /// A parameter of `block`, which is not sealed, for `var`.
+    fn pending_param(
+        &mut self,
+        func: &mut Function,
+        block: Block,
+        var: u32,
+        outer: Current,
+    ) -> Value {
+        let param = func.create_pending_param(block, self.types[var as usize]);
+        let state = &mut self.blocks[block.index()];
+        let next = std::mem::replace(&mut state.incomplete, self.incomplete.len() as u32);
+        self.incomplete.push(Incomplete {
+            var,
+            param,
+            outer,
+            next,
+        });
+        self.record(block, var, param);
+        param
     }
 
     /// All edges into `block` are known.
@@ -258,190 +349,65 @@ impl Ssa {
         if std::mem::replace(&mut state.sealed, true) {
             return;
         }
-        let first_pred = state.preds.0;
         let mut node = std::mem::replace(&mut state.incomplete, NONE);
+        let first_pred = state.preds.0;
+        let (mut early, mut late) = (0, first_pred);
+        if let Some(known) = self.path.preds_at_begin(block) {
+            while early < known {
+                late = self.preds[late as usize].next;
+                early += 1;
+            }
+        }
+        let mut at = late;
+        let latches = std::iter::from_fn(|| {
+            let pred = self.preds.get(at as usize)?;
+            at = pred.next;
+            Some(pred.from)
+        });
+        let natural = self.path.seal_block(block, latches);
         while node != NONE {
-            let Incomplete { var, param, next } = self.incomplete[node as usize];
-            node = next;
-            self.run(
-                func,
-                var,
-                Frame {
-                    block,
-                    param,
-                    next_pred: first_pred,
-                    base: 0,
-                },
-            );
+            let incomplete = self.incomplete[node as usize];
+            node = incomplete.next;
+            let Incomplete {
+                var, param, outer, ..
+            } = incomplete;
+            let known = outer.block != NONE;
+            let current = self.current[var as usize];
+            let unchanged = current.value == param.as_u32() && current.block == block.as_u32();
+            if known && natural && unchanged {
+                // Nothing has been assigned to it in the loop.
+                self.current[var as usize] = outer;
+                let outer = func.resolve(Value::from_u32(outer.value));
+                self.replace_param(func, param, (outer != param).then_some(outer));
+                continue;
+            }
+            let (next_pred, early) = if known {
+                (late, early)
+            } else {
+                (first_pred, 0)
+            };
+            let value = Value::from_u32(outer.value);
+            self.values.extend((0..early).map(|_| value));
+            self.run(func, var, Frame::new(block, param.into(), next_pred, 0));
         }
     }
 
-    /// Values that are read without having been defined; they need an instruction each.
-    pub(super) fn undefined(&self) -> &[Value] {
-        &self.undefined
-    }
-
-    /// Whether any value has been made an alias.
-    pub(super) fn has_aliases(&self) -> bool {
-        self.aliases
+    /// A pending parameter is not needed: its value is always `value`, or there is none because it
+    /// is in a loop that nothing leads to.
+    fn replace_param(&mut self, func: &mut Function, param: Value, value: Option<Value>) -> Value {
+        let value = match value {
+            Some(value) => value,
+            None => self.undefined_value(func, func.value_type(param)),
+        };
+        func.make_alias(param, value);
+        self.aliases = true;
+        value
     }
 
     #[inline]
     fn record(&mut self, block: Block, var: u32, value: Value) {
         self.blocks[block.index()].known |= 1 << (var % 64);
         self.table.insert(block, var, value);
-    }
-
-    fn is_merge(&self, block: Block) -> bool {
-        let state = &self.blocks[block.index()];
-        state.sealed && state.num_preds > 1
-    }
-
-    /// Search from the end of `start` upward as long as there is one way.
-    fn find(&mut self, func: &Function, start: Block, var: u32) -> Found {
-        let bit = 1 << (var % 64);
-        let mut at = start;
-        // A cycle of single predecessors is unreachable; Brent's algorithm ends the search.
-        let (mut anchor, mut steps) = (start, 0u32);
-        loop {
-            let state = &self.blocks[at.index()];
-            if state.known & bit != 0
-                && let Some(v) = self.table.get(at, var)
-            {
-                let v = func.resolve(v);
-                if at != start {
-                    self.record(start, var, v);
-                }
-                return Found::Value(v);
-            }
-            if state.num_preds != 1 || !state.sealed {
-                return Found::Nothing(at);
-            }
-            at = Block::from_u32(state.first_pred);
-            if at == anchor {
-                return Found::Nothing(at);
-            }
-            steps += 1;
-            if steps.is_power_of_two() {
-                anchor = at;
-            }
-        }
-    }
-
-    /// The value of `var` in a block where the search ends for other reasons than a merge.
-    fn boundary(&mut self, func: &mut Function, block: Block, var: u32) -> Value {
-        let ty = self.types[var as usize];
-        let state = &mut self.blocks[block.index()];
-        let value = if state.sealed {
-            self.undefined_value(func, ty)
-        } else {
-            let param = func.create_pending_param(block, ty);
-            let next = std::mem::replace(&mut state.incomplete, self.incomplete.len() as u32);
-            self.incomplete.push(Incomplete { var, param, next });
-            param
-        };
-        self.record(block, var, value);
-        value
-    }
-
-    /// The value of `var` in a block with several predecessors.
-    fn merge(&mut self, func: &mut Function, block: Block, var: u32) -> Value {
-        if let Some(v) = self.agreed(func, block, var) {
-            self.record(block, var, v);
-            return v;
-        }
-        let frame = self.open(func, block, var, 0);
-        self.run(func, var, frame)
-    }
-
-    /// The one value that all predecessors of a merge are known to have, without creating any.
-    fn agreed(&mut self, func: &Function, block: Block, var: u32) -> Option<Value> {
-        let mut common = None;
-        let mut node = self.blocks[block.index()].preds.0;
-        while node != NONE {
-            let pred = self.preds[node as usize];
-            node = pred.next;
-            match self.find(func, pred.from, var) {
-                Found::Value(v) if common.is_none_or(|c| c == v) => common = Some(v),
-                _ => return None,
-            }
-        }
-        common
-    }
-
-    /// Begin to ask the predecessors of a merge; until they have answered, its value is a
-    /// pending parameter.
-    fn open(&mut self, func: &mut Function, block: Block, var: u32, base: usize) -> Frame {
-        let param = func.create_pending_param(block, self.types[var as usize]);
-        self.record(block, var, param);
-        Frame {
-            block,
-            param,
-            next_pred: self.blocks[block.index()].preds.0,
-            base,
-        }
-    }
-
-    /// Ask the predecessors of `frame.block`, theirs, and so on.
-    fn run(&mut self, func: &mut Function, var: u32, frame: Frame) -> Value {
-        debug_assert!(self.frames.is_empty() && self.values.is_empty());
-        self.frames.push(frame);
-        loop {
-            let depth = self.frames.len() - 1;
-            let frame = self.frames[depth];
-            let value = if frame.next_pred == NONE {
-                let value = self.close(func, var, frame);
-                self.values.truncate(frame.base);
-                self.frames.pop();
-                if depth == 0 {
-                    return value;
-                }
-                value
-            } else {
-                let pred = self.preds[frame.next_pred as usize];
-                self.frames[depth].next_pred = pred.next;
-                match self.find(func, pred.from, var) {
-                    Found::Value(v) => v,
-                    Found::Nothing(at) if self.is_merge(at) => {
-                        let frame = self.open(func, at, var, self.values.len());
-                        self.frames.push(frame);
-                        continue;
-                    }
-                    Found::Nothing(at) => self.boundary(func, at, var),
-                }
-            };
-            self.values.push(value);
-        }
-    }
-
-    /// All predecessors have answered: the parameter is either one value or needed.
-    fn close(&mut self, func: &mut Function, var: u32, frame: Frame) -> Value {
-        let Frame { block, param, .. } = frame;
-        let mut common = None;
-        let mut trivial = true;
-        for v in &mut self.values[frame.base..] {
-            *v = func.resolve(*v);
-            if *v != param {
-                trivial &= common.is_none_or(|c| c == *v);
-                common = Some(*v);
-            }
-        }
-        if trivial {
-            let ty = self.types[var as usize];
-            let value = common.unwrap_or_else(|| self.undefined_value(func, ty));
-            // Records of the parameter stay valid: they are resolved when they are read.
-            func.make_alias(param, value);
-            self.aliases = true;
-            return value;
-        }
-        func.attach_param(param);
-        let mut node = self.blocks[block.index()].preds.0;
-        for &value in &self.values[frame.base..] {
-            let pred = self.preds[node as usize];
-            func.push_block_call_arg(pred.edge, value);
-            node = pred.next;
-        }
-        param
     }
 
     /// What a variable of type `ty` holds where nothing defines it.
