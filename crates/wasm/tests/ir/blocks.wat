@@ -37,11 +37,11 @@
 ;;!     @0047   jump block4(v2)  ; v2 = 1
 ;;!
 ;;! block1:
-;;!     @0049   v4 = iconst.i32 2
-;;!     @004b   jump block4(v4)  ; v4 = 2
+;;!     @0049   v3 = iconst.i32 2
+;;!     @004b   jump block4(v3)  ; v3 = 2
 ;;!
-;;! block4(v3: i32):
-;;!     @004b   return v3
+;;! block4(v4: i32):
+;;!     @004b   return v4
 ;;! }
 ;;! function u0:2(i64 vmctx, i32) -> i32, i64 fast {
 ;;! block0(v0: i64, v1: i32):

@@ -22,15 +22,15 @@
 ;;!     @002b   jump block4(v2)  ; v2 = 10
 ;;!
 ;;! block3:
-;;!     @002d   v4 = iconst.i32 20
-;;!     @002f   jump block4(v4)  ; v4 = 20
+;;!     @002d   v3 = iconst.i32 20
+;;!     @002f   jump block4(v3)  ; v3 = 20
 ;;!
 ;;! block1:
-;;!     @0031   v5 = iconst.i32 30
-;;!     @0033   jump block4(v5)  ; v5 = 30
+;;!     @0031   v4 = iconst.i32 30
+;;!     @0033   jump block4(v4)  ; v4 = 30
 ;;!
-;;! block4(v3: i32):
-;;!     @0033   return v3
+;;! block4(v5: i32):
+;;!     @0033   return v5
 ;;! }
 ;;! function u0:1(i64 vmctx, i32) -> i32 fast {
 ;;! block0(v0: i64, v1: i32):
@@ -38,10 +38,10 @@
 ;;!     @003e   br_table v1, block1(v2), [block2(v2), block1(v2)]  ; v2 = 5
 ;;!
 ;;! block1(v3: i32):
-;;!     @0044   v5 = iconst.i32 1
-;;!     @0046   v6 = iadd v3, v5  ; v5 = 1
-;;!     @0047   jump block2(v6)
+;;!     @0044   v4 = iconst.i32 1
+;;!     @0046   v5 = iadd v3, v4  ; v4 = 1
+;;!     @0047   jump block2(v5)
 ;;!
-;;! block2(v4: i32):
-;;!     @0048   return v4
+;;! block2(v6: i32):
+;;!     @0048   return v6
 ;;! }

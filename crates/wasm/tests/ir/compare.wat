@@ -21,13 +21,13 @@
 ;;!     @0036   jump block3(v4)  ; v4 = 10
 ;;!
 ;;! block2:
-;;!     @0039   v6 = iconst.i32 3
-;;!     @003b   v7 = icmp.i32 eq v1, v6  ; v6 = 3
-;;!     @003c   v8 = uextend.i32 v7
-;;!     @003c   jump block3(v8)
+;;!     @0039   v5 = iconst.i32 3
+;;!     @003b   v6 = icmp.i32 eq v1, v5  ; v5 = 3
+;;!     @003c   v7 = uextend.i32 v6
+;;!     @003c   jump block3(v7)
 ;;!
-;;! block3(v5: i32):
-;;!     @003d   return v5
+;;! block3(v8: i32):
+;;!     @003d   return v8
 ;;! }
 ;;! function u0:1(i64 vmctx, f64, f64) -> i32 fast {
 ;;! block0(v0: i64, v1: f64, v2: f64):

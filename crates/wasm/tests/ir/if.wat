@@ -73,29 +73,29 @@
 ;;!     @0065   brif v2, block1, block2(v1)
 ;;!
 ;;! block1:
-;;!     @0067   v4 = iconst.i32 1
-;;!     @0069   v5 = iadd.i32 v1, v4  ; v4 = 1
-;;!     @006a   jump block2(v5)
+;;!     @0067   v3 = iconst.i32 1
+;;!     @0069   v4 = iadd.i32 v1, v3  ; v3 = 1
+;;!     @006a   jump block2(v4)
 ;;!
-;;! block2(v3: i32):
-;;!     @006b   return v3
+;;! block2(v5: i32):
+;;!     @006b   return v5
 ;;! }
 ;;! function u0:4(i64 vmctx, i32, i32) -> i32 fast {
 ;;! block0(v0: i64, v1: i32, v2: i32):
 ;;!     @0070   v3 = iconst.i32 0
 ;;!     @0070   v4 = icmp eq v1, v3  ; v3 = 0
-;;!     @0073   v6 = uextend.i32 v4
-;;!     @0073   brif v2, block1, block2(v6)
+;;!     @0073   v5 = uextend.i32 v4
+;;!     @0073   brif v2, block1, block2(v5)
 ;;!
 ;;! block1:
-;;!     @0076   v7 = iconst.i32 7
-;;!     @0078   jump block3(v7)  ; v7 = 7
+;;!     @0076   v6 = iconst.i32 7
+;;!     @0078   jump block3(v6)  ; v6 = 7
 ;;!
-;;! block2(v5: i32):
-;;!     @0079   v9 = iconst.i32 1
-;;!     @007b   v10 = iadd v5, v9  ; v9 = 1
-;;!     @007c   jump block3(v10)
+;;! block2(v7: i32):
+;;!     @0079   v8 = iconst.i32 1
+;;!     @007b   v9 = iadd v7, v8  ; v8 = 1
+;;!     @007c   jump block3(v9)
 ;;!
-;;! block3(v8: i32):
-;;!     @007d   return v8
+;;! block3(v10: i32):
+;;!     @007d   return v10
 ;;! }

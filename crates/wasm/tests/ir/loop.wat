@@ -14,17 +14,17 @@
 
 ;;! function u0:0(i64 vmctx, i32) -> i32 fast {
 ;;! block0(v0: i64, v1: i32):
-;;!             v7 = iconst.i32 0
-;;!     @002a   jump block1(v1, v7)  ; v7 = 0
+;;!             v2 = iconst.i32 0
+;;!     @002a   jump block1(v1, v2)  ; v2 = 0
 ;;!
-;;! block1(v3: i32, v2: i32):
-;;!     @0030   v4 = iadd v2, v3
-;;!     @0035   v5 = iconst.i32 1
-;;!     @0037   v6 = isub v3, v5  ; v5 = 1
-;;!     @003a   brif v6, block1(v6, v4), block2
+;;! block1(v3: i32, v4: i32):
+;;!     @0030   v5 = iadd v4, v3
+;;!     @0035   v6 = iconst.i32 1
+;;!     @0037   v7 = isub v3, v6  ; v6 = 1
+;;!     @003a   brif v7, block1(v7, v5), block2
 ;;!
 ;;! block2:
-;;!     @003f   return v4
+;;!     @003f   return v5
 ;;! }
 ;;! function u0:1(i64 vmctx, i32) -> i64 fast {
 ;;! block0(v0: i64, v1: i32):

@@ -23,21 +23,21 @@
 ;;!     @0023   brif.i32 v1, block1, block2
 ;;!
 ;;! block2:
-;;!     @0028   v4 = iconst.i32 0
-;;!     @0028   v5 = icmp.i32 eq v1, v4  ; v4 = 0
-;;!     @0029   brif v5, block3, block4
+;;!     @0028   v3 = iconst.i32 0
+;;!     @0028   v4 = icmp.i32 eq v1, v3  ; v3 = 0
+;;!     @0029   brif v4, block3, block4
 ;;!
 ;;! block3:
-;;!     @002b   v6 = iconst.i32 1
-;;!     @002d   v7 = f64const 0x1.0000000000000p1
-;;!     @0036   jump block5(v6, v7)  ; v6 = 1, v7 = 0x1.0000000000000p1
+;;!     @002b   v5 = iconst.i32 1
+;;!     @002d   v6 = f64const 0x1.0000000000000p1
+;;!     @0036   jump block5(v5, v6)  ; v5 = 1, v6 = 0x1.0000000000000p1
 ;;!
 ;;! block4:
 ;;!     @003c   jump block5(v1, v2)
 ;;!
-;;! block5(v8: i32, v9: f64):
-;;!     @003c   call fn2(), site=60, observe=[v8, v9]
-;;!     @003c   return v8, v9
+;;! block5(v7: i32, v8: f64):
+;;!     @003c   call fn2(), site=60, observe=[v7, v8]
+;;!     @003c   return v7, v8
 ;;! }
 ;;! function u0:1(i64 vmctx) fast {
 ;;!     sig0 = () preserve_all

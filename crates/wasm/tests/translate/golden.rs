@@ -5,6 +5,7 @@
 
 use crate::translate_and_verify;
 use nopal_wasm::Sites;
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -54,11 +55,37 @@ fn expected(path: &Path, source: &str) -> String {
     let funcs =
         translate_and_verify(&wasm, sites).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     let mut text = String::new();
-    for line in funcs.iter().flat_map(|f| {
-        let ir = f.to_string();
-        ir.lines().map(str::to_owned).collect::<Vec<_>>()
-    }) {
-        writeln!(text, "{}", format!("{PREFIX}{line}").trim_end()).expect("writing to a string");
+    for func in &funcs {
+        for line in renumber(&func.to_string()).lines() {
+            writeln!(text, "{}", format!("{PREFIX}{line}").trim_end())
+                .expect("writing to a string");
+        }
     }
+    text
+}
+
+/// Number values by their first appearance in the text instead of by their making.
+fn renumber(ir: &str) -> String {
+    let mut numbers = HashMap::new();
+    let mut text = String::new();
+    let mut rest = ir;
+    while let Some(at) = rest.find('v') {
+        let (before, value) = rest.split_at(at);
+        text.push_str(before);
+        let in_word = text.ends_with(|c: char| c.is_ascii_alphanumeric());
+        let digits = value[1..]
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(value.len() - 1);
+        if in_word || digits == 0 {
+            text.push('v');
+            rest = &value[1..];
+            continue;
+        }
+        let next = numbers.len();
+        let number = numbers.entry(&value[..=digits]).or_insert(next);
+        write!(text, "v{number}").expect("writing to a string");
+        rest = &value[digits + 1..];
+    }
+    text.push_str(rest);
     text
 }
