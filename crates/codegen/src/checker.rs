@@ -265,6 +265,7 @@ impl<I: Check> Checker<'_, I> {
             }
             Note::Edge(edge) => {
                 *state = self.on_edge(state, *edge);
+                cx.taken.clear();
                 let block = self.func.block_call(*edge).block;
                 let args = self
                     .func
