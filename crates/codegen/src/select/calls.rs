@@ -167,7 +167,8 @@ impl<I: Isa> Selector<'_, I> {
     }
 
     fn push_argument_move(&mut self, a: Value, dst: Loc, moves: &mut Vec<Move>) {
-        let src = match self.use_any(a) {
+        // There may be more arguments than registers.
+        let src = match self.use_home(a) {
             Operand::Reg(r) => Loc::Reg(r),
             Operand::Place(p) => Loc::Place(p),
             Operand::Const(bits) => Loc::Const(bits),

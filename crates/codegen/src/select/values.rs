@@ -326,6 +326,23 @@ impl<I: Isa> Selector<'_, I> {
         Operand::Reg(self.use_reg(v))
     }
 
+    /// Like [`Selector::use_any`], without taking a register from another value: a value that has
+    /// no home gets a free register or a slot.
+    pub(crate) fn use_home(&mut self, v: Value) -> Operand {
+        let v = self.repr(v);
+        let state = self.s.vals[v.index()];
+        if state.reg == NO_REG && state.slot == NO_SLOT && !state.constant {
+            let class = Self::class(self.func.value_type(v));
+            match self.pick(class, state.hint, self.an.crosses_call(v)) {
+                Some(r) => self.assign(v, r),
+                None => {
+                    self.slot(v);
+                }
+            }
+        }
+        self.use_any(v)
+    }
+
     /// Where a hook finds `v`; a value that has no home is given a slot, never a register.
     pub(super) fn observe(&mut self, v: Value) -> Operand {
         let v = self.repr(v);
@@ -385,6 +402,7 @@ impl<I: Isa> Selector<'_, I> {
     /// Bring `v` into `r` above the current instruction. The register is locked.
     pub(crate) fn use_fixed(&mut self, v: Value, r: PReg) -> Tied {
         if self.reg_of(self.repr(v)) == Some(r) {
+            self.note_operand(self.repr(v));
             self.lock(r);
             return Tied { dst: r, from: None };
         }
