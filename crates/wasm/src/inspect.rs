@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::parse::{FunctionBodyData, Parsed, parse};
 use crate::sites::Sites;
-use crate::translate::FunctionTranslator;
+use crate::translate::{FunctionTranslator, NAMESPACE_FUNC};
 use crate::types::FuncType;
 use nopal_ir::{CallConv, ExternalName, Function, Signature};
 use std::ops::Range;
@@ -63,7 +63,7 @@ impl<'a> Inspector<'a> {
             return Ok(None);
         };
         let name = ExternalName::User {
-            namespace: 0,
+            namespace: NAMESPACE_FUNC,
             index,
         };
         let mut func = Function::new(name, Signature::new(CallConv::Fast));

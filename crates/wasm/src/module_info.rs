@@ -1,6 +1,6 @@
 //! What is known about a parsed module besides its code.
 
-use crate::types::{ExternType, FuncType, GlobalType, MemoryType, RefType, TableType};
+use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType};
 use crate::vm_offsets::{Counts, VMOffsets};
 use std::ops::Range;
 
@@ -110,8 +110,6 @@ pub(crate) enum ExternIndex {
 #[derive(Debug)]
 pub(crate) struct ElementSegment {
     pub(crate) mode: ElementMode,
-    /// The type of the references.
-    pub(crate) ty: RefType,
     pub(crate) items: ElementItems,
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn val_type(ty: wasmparser::ValType, offset: u64) -> Result<ValType, 
     })
 }
 
-pub(super) fn ref_type(ty: wasmparser::RefType, offset: u64) -> Result<RefType, Error> {
+fn ref_type(ty: wasmparser::RefType, offset: u64) -> Result<RefType, Error> {
     if ty == wasmparser::RefType::FUNCREF {
         Ok(RefType::Func)
     } else if ty == wasmparser::RefType::EXTERNREF {

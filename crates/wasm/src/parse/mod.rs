@@ -274,8 +274,8 @@ impl<'a> Reader<'a> {
     }
 
     fn elements(&mut self, section: wasmparser::ElementSectionReader<'a>) -> Step {
-        for segment in section.into_iter_with_offsets() {
-            let (at, segment) = segment?;
+        for segment in section {
+            let segment = segment?;
             let mode = match segment.kind {
                 wasmparser::ElementKind::Passive => ElementMode::Passive,
                 wasmparser::ElementKind::Declared => ElementMode::Declared,
@@ -287,8 +287,8 @@ impl<'a> Reader<'a> {
                     offset: const_expr(&offset_expr)?,
                 },
             };
-            let (ty, items) = self.element_items(segment.items, at)?;
-            self.info.elements.push(ElementSegment { mode, ty, items });
+            let items = self.element_items(segment.items)?;
+            self.info.elements.push(ElementSegment { mode, items });
         }
         Ok(())
     }
@@ -296,15 +296,14 @@ impl<'a> Reader<'a> {
     fn element_items(
         &mut self,
         items: wasmparser::ElementItems<'a>,
-        offset: u64,
-    ) -> Result<(crate::types::RefType, ElementItems), Failure> {
+    ) -> Result<ElementItems, Failure> {
         Ok(match items {
             wasmparser::ElementItems::Functions(funcs) => {
                 let funcs = funcs.into_iter().collect::<Result<Box<[u32]>, _>>()?;
                 funcs.iter().for_each(|&f| self.escape(f));
-                (crate::types::RefType::Func, ElementItems::Functions(funcs))
+                ElementItems::Functions(funcs)
             }
-            wasmparser::ElementItems::Expressions(ty, exprs) => {
+            wasmparser::ElementItems::Expressions(_, exprs) => {
                 let exprs = exprs
                     .into_iter()
                     .map(|expr| const_expr(&expr?))
@@ -312,8 +311,7 @@ impl<'a> Reader<'a> {
                 for expr in &exprs {
                     for_each_func_ref(expr, |f| self.escape(f));
                 }
-                let ty = convert::ref_type(ty, offset)?;
-                (ty, ElementItems::Expressions(exprs))
+                ElementItems::Expressions(exprs)
             }
         })
     }
