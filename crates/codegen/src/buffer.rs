@@ -68,6 +68,7 @@ pub(crate) enum Target {
 pub(crate) struct Fixup {
     pub(crate) at: u32,
     pub(crate) form: FixupForm,
+    pub(crate) addend: i8,
     pub(crate) target: Target,
 }
 
@@ -88,8 +89,10 @@ pub(crate) enum Branch {
 pub(crate) trait Sink {
     /// Append the low `len` bytes of `bytes`, 1 to 8.
     fn put(&mut self, bytes: u64, len: u32);
-    /// The bytes appended next depend on the offset of `target`.
-    fn refer(&mut self, form: FixupForm, target: Target);
+    /// Append an instruction, or what comes first of one.
+    fn put_piece(&mut self, piece: Piece);
+    /// What begins `back` bytes back depends on the offset of `target`, and `addend`.
+    fn refer(&mut self, back: u32, addend: i8, form: FixupForm, target: Target);
     /// The instruction appended next may trap.
     fn trap(&mut self, code: TrapCode, srcloc: SourceLoc);
     /// An address cannot be expressed.
@@ -108,25 +111,71 @@ impl Sink for Counter {
         self.len += len;
     }
     #[inline(always)]
-    fn refer(&mut self, _form: FixupForm, _target: Target) {}
+    fn put_piece(&mut self, piece: Piece) {
+        self.len += piece.len();
+    }
+    #[inline(always)]
+    fn refer(&mut self, _back: u32, _addend: i8, _form: FixupForm, _target: Target) {}
     #[inline(always)]
     fn trap(&mut self, _code: TrapCode, _srcloc: SourceLoc) {}
     #[inline(always)]
     fn fail(&mut self, _error: EncodeError) {}
 }
 
-/// The bytes of an instruction that depend on nothing that is known later: up to 15, and in the
-/// last byte their number. It is 0 if the instruction is to be written by
-/// [`Encode::emit`](crate::encode::Encode::emit).
+/// An instruction of up to 15 bytes. The last byte has their number, and whether it is open: it
+/// depends on something that is known later, or cannot be expressed.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Piece(u128);
 
 impl Piece {
-    const MAX_LEN: u32 = 15;
+    const LEN_SHIFT: u32 = 120;
+    const OPEN: u128 = 1 << 127;
+
+    /// The low `len` bytes of `bytes`, up to 8; the others are 0.
+    #[inline(always)]
+    pub(crate) fn new(bytes: u64, len: u32) -> Piece {
+        Piece(u128::from(bytes) | u128::from(len) << Self::LEN_SHIFT)
+    }
+
+    /// The low `len` bytes of `bytes`, 1 to 7, then the low `then_len` of `then`, up to 8. The
+    /// others are 0.
+    #[inline(always)]
+    pub(crate) fn pair(bytes: u64, len: u32, then: u64, then_len: u32) -> Piece {
+        let low = bytes | then << (8 * len);
+        let high = then >> (64 - 8 * len) | u64::from(len + then_len) << (Self::LEN_SHIFT - 64);
+        Piece(u128::from(low) | u128::from(high) << 64)
+    }
+
+    /// Append the low `len` bytes of `bytes`, 1 to 8. No more than 15 may be there then.
+    #[inline(always)]
+    fn append(&mut self, bytes: u64, len: u32) {
+        debug_assert!(self.len() + len < 16);
+        let bytes = bytes & (u64::MAX >> (64 - 8 * len));
+        self.0 |= u128::from(bytes) << (8 * self.len());
+        self.0 += u128::from(len) << Self::LEN_SHIFT;
+    }
+
+    /// The same, but open.
+    #[inline]
+    #[must_use]
+    pub(crate) fn open(self) -> Piece {
+        Piece(self.0 | Self::OPEN)
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_open(self) -> bool {
+        self.0 & Self::OPEN != 0
+    }
+
+    /// Whether it has bytes, and they are all there is.
+    #[inline(always)]
+    pub(crate) fn is_closed(self) -> bool {
+        (1 << Self::LEN_SHIFT..Self::OPEN).contains(&self.0)
+    }
 
     #[inline(always)]
     pub(crate) fn len(self) -> u32 {
-        (self.0 >> 120) as u32
+        (self.0 >> Self::LEN_SHIFT) as u32 & 15
     }
 
     #[cfg(test)]
@@ -135,44 +184,25 @@ impl Piece {
     }
 }
 
-/// Makes a [`Piece`].
-#[derive(Default)]
-pub(crate) struct PieceSink {
-    bytes: u128,
-    len: u32,
-    /// Something depends on the offset, or an address cannot be expressed.
-    depends: bool,
-}
-
-impl PieceSink {
-    /// The number of bytes, and what is known of them.
-    #[inline(always)]
-    pub(crate) fn finish(self) -> (u32, Piece) {
-        if self.depends | (self.len > Piece::MAX_LEN) {
-            return (self.len, Piece::default());
-        }
-        (self.len, Piece(self.bytes | u128::from(self.len) << 120))
-    }
-}
-
-impl Sink for PieceSink {
+/// The sink of one instruction.
+impl Sink for Piece {
     #[inline(always)]
     fn put(&mut self, bytes: u64, len: u32) {
-        let bytes = bytes & (u64::MAX >> (64 - 8 * len));
-        self.bytes |= u128::from(bytes).unbounded_shl(8 * self.len);
-        self.len += len;
+        self.append(bytes, len);
     }
     #[inline(always)]
-    fn refer(&mut self, _form: FixupForm, _target: Target) {
-        self.depends = true;
+    fn put_piece(&mut self, piece: Piece) {
+        debug_assert_eq!(self.0, 0);
+        *self = piece;
     }
-    #[inline(always)]
+    fn refer(&mut self, _back: u32, _addend: i8, _form: FixupForm, _target: Target) {
+        *self = self.open();
+    }
     fn trap(&mut self, _code: TrapCode, _srcloc: SourceLoc) {
-        self.depends = true;
+        *self = self.open();
     }
-    #[inline(always)]
     fn fail(&mut self, _error: EncodeError) {
-        self.depends = true;
+        *self = self.open();
     }
 }
 
@@ -288,10 +318,21 @@ impl Sink for Buffer<'_> {
         self.len += len as usize;
     }
 
+    #[inline(always)]
+    fn put_piece(&mut self, piece: Piece) {
+        self.out.code[self.len..self.len + 16].copy_from_slice(&piece.0.to_le_bytes());
+        self.len += piece.len() as usize;
+    }
+
     #[inline]
-    fn refer(&mut self, form: FixupForm, target: Target) {
-        let at = self.offset();
-        self.scratch.fixups.push(Fixup { at, form, target });
+    fn refer(&mut self, back: u32, addend: i8, form: FixupForm, target: Target) {
+        let at = self.offset() - back;
+        self.scratch.fixups.push(Fixup {
+            at,
+            form,
+            addend,
+            target,
+        });
     }
 
     #[inline]
@@ -330,13 +371,6 @@ impl<'a> Buffer<'a> {
     pub(crate) fn finish(self) -> Result<(), EncodeError> {
         self.out.code.truncate(self.len);
         self.error.map_or(Ok(()), Err)
-    }
-
-    /// Append an instruction.
-    #[inline(always)]
-    pub(crate) fn put_piece(&mut self, piece: Piece) {
-        self.out.code[self.len..self.len + 16].copy_from_slice(&piece.0.to_le_bytes());
-        self.len += piece.len() as usize;
     }
 
     /// Append any number of bytes.
@@ -467,8 +501,9 @@ impl<'a> Buffer<'a> {
         }
     }
 
-    /// Fill in all places; `apply` is given the code, the place and the offset it refers to.
-    pub(crate) fn apply_fixups(&mut self, apply: impl Fn(FixupForm, &mut [u8], u32, u32)) {
+    /// Fill in all places; `apply` is given the code, the place and the offset it refers to, with
+    /// the addend.
+    pub(crate) fn apply_fixups(&mut self, apply: impl Fn(FixupForm, &mut [u8], u32, i64)) {
         let fixups = core::mem::take(&mut self.scratch.fixups);
         for fixup in &fixups {
             let target = match fixup.target {
@@ -477,6 +512,7 @@ impl<'a> Buffer<'a> {
                 Target::Constant(n) => self.scratch.constant_offsets[n as usize],
                 Target::Table(n) => self.scratch.table_offsets[n as usize],
             };
+            let target = i64::from(target) + i64::from(fixup.addend);
             apply(fixup.form, &mut self.out.code, fixup.at, target);
         }
         self.scratch.fixups = fixups;

@@ -7,7 +7,7 @@
 
 use crate::buffer::{
     BackwardBranch, Branch, Buffer, EncodeError, EncodeScratch, FixupForm, MAX_CODE, NO_BRANCH,
-    Piece,
+    Piece, Sink,
 };
 use crate::label::Label;
 use crate::selected::{Chunk, Frame, Selected, SelectedLoc};
@@ -69,7 +69,8 @@ pub(crate) trait Encode: Copy {
     /// Write the prologue.
     fn prologue(frame: &Self::Frame<'_>, buffer: &mut Buffer<'_>);
 
-    /// Measure the instruction, and give its bytes if they depend on nothing that is known later.
+    /// Measure the instruction. Its bytes go to `piece`, which is left empty or open if more is
+    /// needed than they.
     fn measure(&self, frame: &Self::Frame<'_>, piece: &mut Piece) -> Measure;
     /// Write the instruction. Each one measured as a branch takes [`Buffer::next_branch`].
     fn emit(&self, cx: &mut Context<'_, '_, Self>);
@@ -79,7 +80,7 @@ pub(crate) trait Encode: Copy {
     /// Write `len` bytes that do nothing.
     fn pad(buffer: &mut Buffer<'_>, len: u32);
     /// Fill in the place `at` that refers to offset `target`.
-    fn apply(form: FixupForm, code: &mut [u8], at: u32, target: u32);
+    fn apply(form: FixupForm, code: &mut [u8], at: u32, target: i64);
 }
 
 /// What instructions are written with.
@@ -144,6 +145,7 @@ fn measure<I: Encode>(
     if pieces.len() < selected.insts.len() {
         pieces.resize(selected.insts.len(), Piece::default());
     }
+    let has_sites = !selected.sites.is_empty();
     let mut walk = MeasureWalk {
         selected,
         scratch,
@@ -153,10 +155,22 @@ fn measure<I: Encode>(
     };
     for chunk in selected.chunks.iter().rev() {
         let range = chunk.insts.start as usize..chunk.insts.end as usize;
+        let (mut size, mut insts) = (walk.size, walk.insts);
         for (inst, piece) in selected.insts[range.clone()].iter().zip(&mut pieces[range]) {
-            walk.inst::<I>(inst.measure(frame, piece));
+            match inst.measure(frame, piece) {
+                Measure::Size(inst_size) => {
+                    size += inst_size;
+                    insts += u32::from(inst_size != 0);
+                }
+                special => {
+                    (walk.size, walk.insts) = (size, insts);
+                    walk.special::<I>(special);
+                    (size, insts) = (walk.size, walk.insts);
+                }
+            }
         }
-        let padded = distance_to_site(selected, chunk, frame, &pieces).is_some();
+        (walk.size, walk.insts) = (size, insts);
+        let padded = has_sites && distance_to_site(selected, chunk, frame, &pieces).is_some();
         if padded {
             // The site needs no padding of its own; see `Context::chunk`.
             walk.size -= I::MAX_SITE_PADDING;
@@ -193,8 +207,7 @@ struct MeasureWalk<'a, I> {
 }
 
 impl<S> MeasureWalk<'_, S> {
-    #[inline(always)]
-    fn inst<I: Encode>(&mut self, measure: Measure) {
+    fn special<I: Encode>(&mut self, measure: Measure) {
         let size = match measure {
             Measure::Size(size) => size,
             Measure::Bind(label) => return self.bind(label),
@@ -301,9 +314,9 @@ fn distance_to_site<I: Encode>(
     }
     let mut distance = 0;
     for n in chunk.insts.clone().rev().take(SITE_LOOKAHEAD) {
-        let len = pieces[n as usize].len();
-        if len != 0 {
-            distance += len;
+        let piece = pieces[n as usize];
+        if piece.is_closed() {
+            distance += piece.len();
             continue;
         }
         match selected.insts[n as usize].measure(frame, &mut Piece::default()) {
@@ -340,7 +353,7 @@ impl<'a, I: Encode> Context<'a, '_, I> {
         let range = chunk.insts.start as usize..chunk.insts.end as usize;
         let insts = self.selected.insts[range.clone()].iter();
         for (inst, &piece) in insts.zip(&pieces[range]).rev() {
-            if piece.len() != 0 {
+            if piece.is_closed() {
                 self.buffer.put_piece(piece);
             } else {
                 self.emit(inst);

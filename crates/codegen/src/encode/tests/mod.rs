@@ -1,6 +1,5 @@
 //! Whole functions, encoded for x86-64 and read back with a disassembler.
 
-mod bench_tmp;
 mod branches;
 mod data;
 mod frames;

@@ -89,12 +89,9 @@ impl<'a> FrameLayout<'a> {
         -((self.saved_size + 8 * (cell + 1)) as i32)
     }
 
-    /// The offset from `rbp` of `offset` in the area of stack slots.
-    pub(super) fn stack_slots<S: Sink>(&self, offset: i32, s: &mut S) -> i32 {
-        self.slots.checked_add(offset).unwrap_or_else(|| {
-            s.fail(EncodeError::FrameOffset);
-            0
-        })
+    /// The offset from `rbp` of `offset` in the area of stack slots, if it can be expressed.
+    pub(super) fn stack_slots(&self, offset: i32) -> Option<i32> {
+        self.slots.checked_add(offset)
     }
 }
 

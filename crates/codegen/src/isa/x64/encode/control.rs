@@ -93,15 +93,13 @@ fn branch(cx: &mut Context<'_, '_, Inst>, opcodes: &BranchOpcodes, target: Label
 }
 
 fn forward_short(buffer: &mut Buffer<'_>, opcodes: &BranchOpcodes, target: Target) {
-    buffer.put(opcodes.short, 1);
-    buffer.refer(REL8, target);
-    buffer.put(0, 1);
+    buffer.put(opcodes.short, 2);
+    buffer.refer(1, 0, REL8, target);
 }
 
 fn forward_long(buffer: &mut Buffer<'_>, opcodes: &BranchOpcodes, target: Target) {
-    buffer.put(opcodes.long, opcodes.long_len);
-    buffer.refer(REL32, target);
-    buffer.put(0, 4);
+    buffer.put(opcodes.long, opcodes.long_len + 4);
+    buffer.refer(4, 0, REL32, target);
 }
 
 /// A conditional branch to a trap out of line.

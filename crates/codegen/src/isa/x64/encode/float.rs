@@ -9,10 +9,7 @@ use crate::isa::x64::inst::{FAlu, FLogic, FSize, Mem, RoundMode, Size};
 /// `0F code` of scalars of this precision.
 #[inline(always)]
 fn scalar(code: u8, size: FSize) -> Op {
-    Op::of(code).prefix(match size {
-        FSize::F32 => 0xf3,
-        FSize::F64 => 0xf2,
-    })
+    Op::of(code).prefix(0xf3 - size as u8)
 }
 
 #[inline(always)]
@@ -30,13 +27,9 @@ fn alu_code(op: FAlu) -> u8 {
 
 #[inline(always)]
 fn alu_vex(op: FAlu, size: FSize) -> Vex {
-    let pp = match size {
-        FSize::F32 => 2,
-        FSize::F64 => 3,
-    };
     Vex {
         map: 1,
-        pp,
+        pp: 2 + size as u8,
         w: false,
         code: alu_code(op),
     }

@@ -30,21 +30,18 @@ pub(crate) fn movabs<S: Sink>(s: &mut S, dst: PReg) {
     plus_r(s, Op::new(0xb8).wide(true), dst.hw());
 }
 
-/// The opcode that zero-extends from `from` to 64 bits.
-#[inline(always)]
-fn zero_extend(from: Size) -> Op {
-    match from {
-        Size::S8 => Op::of(0xb6),
-        Size::S16 => Op::of(0xb7),
-        Size::S32 => Op::new(0x8b),
-        Size::S64 => Op::new(0x8b).wide(true),
-    }
-}
+/// The opcode that zero-extends from each size to 64 bits.
+const ZERO_EXTEND: [Op; 4] = [
+    Op::of(0xb6),
+    Op::of(0xb7),
+    Op::new(0x8b),
+    Op::new(0x8b).wide(true),
+];
 
 pub(super) fn movzx_rr<S: Sink>(s: &mut S, from: Size, dst: PReg, src: PReg) {
     rr(
         s,
-        zero_extend(from).byte_rm(from == Size::S8),
+        ZERO_EXTEND[from as usize].byte_rm(from == Size::S8),
         dst.hw(),
         src.hw(),
     );
@@ -57,20 +54,17 @@ pub(super) fn load_zx<S: Sink>(
     mem: Mem,
     frame: &FrameLayout<'_>,
 ) {
-    rm(s, zero_extend(from), dst.hw(), mem, frame, 0);
+    rm(s, ZERO_EXTEND[from as usize], dst.hw(), mem, frame, 0);
 }
+
+/// The opcode that sign-extends from each size; from 32 bits only to 64.
+const SIGN_EXTEND: [Op; 4] = [Op::of(0xbe), Op::of(0xbf), Op::new(0x63), Op::new(0x8b)];
 
 /// The opcode that sign-extends from `from` to `to`.
 #[inline(always)]
 fn sign_extend(from: Size, to: Size) -> Op {
-    debug_assert!(to >= Size::S32);
-    let op = match from {
-        Size::S8 => Op::of(0xbe),
-        Size::S16 => Op::of(0xbf),
-        Size::S32 if to == Size::S64 => Op::new(0x63),
-        Size::S32 | Size::S64 => Op::new(0x8b),
-    };
-    op.wide(to == Size::S64)
+    debug_assert!(to >= Size::S32 && from < to);
+    SIGN_EXTEND[from as usize].wide(to == Size::S64)
 }
 
 pub(super) fn movsx_rr<S: Sink>(s: &mut S, from: Size, to: Size, dst: PReg, src: PReg) {
@@ -118,8 +112,8 @@ pub(super) fn store_mi<S: Sink>(
     frame: &FrameLayout<'_>,
 ) {
     let len = imm_len(size);
-    digit_m(s, pair(0xc6, size), 0, mem, frame, len);
-    s.put(imm as u64, len);
+    digit_m(s, pair(0xc6, size), 0, mem, frame, len as i8);
+    s.put(imm as u64, len.into());
 }
 
 pub(crate) fn lea<S: Sink>(s: &mut S, size: Size, dst: PReg, mem: Mem, frame: &FrameLayout<'_>) {
@@ -171,12 +165,8 @@ fn alu_code(op: Alu) -> u8 {
 
 /// Bytes of an immediate that is as large as the operand, up to 4.
 #[inline(always)]
-fn imm_len(size: Size) -> u32 {
-    match size {
-        Size::S8 => 1,
-        Size::S16 => 2,
-        Size::S32 | Size::S64 => 4,
-    }
+fn imm_len(size: Size) -> u8 {
+    1 << (size as u8).min(2)
 }
 
 /// The value of an immediate as the operand sees it, sign-extended.
@@ -246,7 +236,7 @@ fn group_ri<S: Sink>(s: &mut S, op: Alu, size: Size, dst: PReg, imm: i32) {
     } else {
         digit_r(s, pair(0x80, size), op as u8, dst.hw());
     }
-    s.put(imm as u64, imm_len(size));
+    s.put(imm as u64, imm_len(size).into());
 }
 
 fn test_ri<S: Sink>(s: &mut S, size: Size, dst: PReg, imm: i32) {
@@ -261,7 +251,7 @@ fn test_ri<S: Sink>(s: &mut S, size: Size, dst: PReg, imm: i32) {
     } else {
         digit_r(s, pair(0xf6, size), 0, dst.hw());
     }
-    s.put(imm as u64, imm_len(size));
+    s.put(imm as u64, imm_len(size).into());
 }
 
 pub(super) fn alu_mi<S: Sink>(
@@ -275,14 +265,14 @@ pub(super) fn alu_mi<S: Sink>(
     let imm = truncate(imm, size);
     let len = imm_len(size);
     if op == Alu::Test {
-        digit_m(s, pair(0xf6, size), 0, mem, frame, len);
-        s.put(imm as u64, len);
+        digit_m(s, pair(0xf6, size), 0, mem, frame, len as i8);
+        s.put(imm as u64, len.into());
     } else if size != Size::S8 && i8::try_from(imm).is_ok() {
         digit_m(s, Op::new(0x83).size(size), op as u8, mem, frame, 1);
         s.put(imm as u64, 1);
     } else {
-        digit_m(s, pair(0x80, size), op as u8, mem, frame, len);
-        s.put(imm as u64, len);
+        digit_m(s, pair(0x80, size), op as u8, mem, frame, len as i8);
+        s.put(imm as u64, len.into());
     }
 }
 
@@ -321,7 +311,7 @@ pub(super) fn imul_rri<S: Sink>(s: &mut S, size: Size, dst: PReg, src: PReg, imm
         s.put(imm as u64, 1);
     } else {
         rr(s, Op::new(0x69).size(size), dst.hw(), src.hw());
-        s.put(imm as u64, imm_len(size));
+        s.put(imm as u64, imm_len(size).into());
     }
 }
 

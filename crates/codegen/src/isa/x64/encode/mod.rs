@@ -11,7 +11,7 @@ mod tests;
 use super::frame::{self, FrameLayout};
 use super::inst::{Alu, FLogic, Inst, Size};
 use crate::RelocKind;
-use crate::buffer::{Buffer, EncodeError, FixupForm, Piece, PieceSink, Sink};
+use crate::buffer::{Buffer, Counter, EncodeError, FixupForm, Piece, Sink};
 use crate::encode::{Context, Encode, Measure};
 use crate::selected::Frame;
 
@@ -66,15 +66,21 @@ impl Encode for Inst {
             Inst::FuncAddr { .. } => Measure::Size(10),
             Inst::Ret => Measure::Size(frame.epilogue_size),
             Inst::MayTrap { .. } => Measure::Size(0),
+            // More than one instruction, or metadata.
+            Inst::JmpTable { index, tmp, table } => {
+                let mut counter = Counter::default();
+                control::jmp_table(&mut counter, index, tmp, table, frame);
+                Measure::Size(counter.len)
+            }
+            Inst::CallR { target, .. } => {
+                let mut counter = Counter::default();
+                control::call_r(&mut counter, target);
+                Measure::Size(counter.len)
+            }
+            Inst::Ud2 { .. } => Measure::Size(2),
             _ => {
-                let mut sink = PieceSink::default();
-                plain(self, frame, &mut sink);
-                let (len, bytes) = sink.finish();
-                // Calls and traps also have metadata.
-                if !matches!(self, Inst::CallR { .. } | Inst::Ud2 { .. }) {
-                    *piece = bytes;
-                }
-                Measure::Size(len)
+                plain(self, frame, piece);
+                Measure::Size(piece.len())
             }
         }
     }
@@ -126,7 +132,7 @@ impl Encode for Inst {
         control::pad(buffer, len);
     }
 
-    fn apply(form: FixupForm, code: &mut [u8], at: u32, target: u32) {
+    fn apply(form: FixupForm, code: &mut [u8], at: u32, target: i64) {
         operands::apply(form, code, at, target);
     }
 }
@@ -134,6 +140,7 @@ impl Encode for Inst {
 /// Write an instruction whose bytes depend on nothing but itself and the frame: all but the
 /// branches, `Bind`, `PatchSite`, and those with a relocation, which write nothing here.
 #[rustfmt::skip]
+#[inline(always)]
 fn plain<S: Sink>(inst: &Inst, f: &FrameLayout<'_>, s: &mut S) {
     match *inst {
         Inst::MovRR { size, dst, src } => integer::mov_rr(s, size, dst, src),
