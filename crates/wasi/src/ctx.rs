@@ -53,3 +53,16 @@ impl std::fmt::Debug for WasiCtx {
         f.debug_struct("WasiCtx").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_can_be_moved_to_another_thread() {
+        fn is_send<T: Send>(_: &T) -> bool {
+            true
+        }
+        assert!(is_send(&WasiCtx::builder().build().unwrap()));
+    }
+}

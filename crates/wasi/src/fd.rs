@@ -9,6 +9,7 @@ use crate::descriptor::{HostDir, HostFile, Kind};
 use crate::errno::{Errno, Result};
 use crate::guest::GuestMemory;
 use rustix::fs::{Advice, FallocateFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
+use rustix::io::retry_on_intr;
 use std::num::NonZeroU64;
 
 impl WasiCtx {
@@ -58,7 +59,8 @@ impl WasiCtx {
     /// [`Errno::Notsup`] on some file systems).
     pub fn fd_allocate(&self, fd: u32, offset: u64, len: u64) -> Result<()> {
         let file = self.table.get_with(fd, rights::FD_ALLOCATE)?.as_file()?;
-        rustix::fs::fallocate(&file.file, FallocateFlags::empty(), offset, len)?;
+        let flags = FallocateFlags::empty();
+        retry_on_intr(|| rustix::fs::fallocate(&file.file, flags, offset, len))?;
         Ok(())
     }
 

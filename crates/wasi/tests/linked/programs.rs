@@ -2,6 +2,7 @@
 
 use crate::run_wat;
 use nopal_wasi::WasiCtxBuilder;
+use nopal_wasm::TrapKind;
 
 /// Functions the small programs below share: `write` prints a string, `check` ends the program
 /// with the number of a call that went wrong.
@@ -54,6 +55,22 @@ fn a_trap_is_no_exit() {
     let wat = program("", r#"(func (export "_start") unreachable)"#);
     let error = run_wat(&wat, &mut WasiCtxBuilder::new()).unwrap_err();
     assert!(error.trap().is_some());
+}
+
+#[test]
+fn calls_from_the_bottom_of_the_stack_do_no_harm() {
+    let wat = program(
+        "",
+        r#"(data (i32.const 16) "x")
+        (func $deeper
+            (call $write (i32.const 1) (i32.const 16) (i32.const 1))
+            (call $deeper)
+            (call $write (i32.const 1) (i32.const 16) (i32.const 1)))
+        (func (export "_start") (call $deeper))"#,
+    );
+    let error = run_wat(&wat, &mut WasiCtxBuilder::new()).unwrap_err();
+    let trap = error.trap().expect("the stack is exhausted");
+    assert_eq!(trap.kind(), TrapKind::StackOverflow);
 }
 
 #[test]
