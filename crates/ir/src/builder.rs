@@ -124,7 +124,7 @@ impl<'a> FunctionBuilder<'a> {
                 .collect();
             self.func.prepend_insts(&zeros);
         }
-        if self.ctx.ssa.has_aliases() {
+        if self.ctx.ssa.finish(self.func) {
             self.func.resolve_all_aliases();
         }
     }
@@ -250,8 +250,7 @@ impl<'a> FunctionBuilder<'a> {
         let block = self.open_block();
         if self.is_unreachable() {
             let ty = self.ctx.ssa.var_type(var.0);
-            let inst = self.push(zero(ty), ty);
-            let value = self.func.first_result(inst);
+            let value = self.push_value(zero(ty), ty);
             self.def_var(var, value);
             return value;
         }
@@ -289,40 +288,31 @@ impl<'a> FunctionBuilder<'a> {
         self.block.expand().expect("no current block")
     }
 
-    /// Append an instruction; `ty` is its result type if that is written.
+    /// Append an instruction that has no results, or those of a signature.
     #[inline]
-    fn push(&mut self, data: InstData, ty: Type) -> Inst {
+    fn push(&mut self, data: InstData) -> Inst {
         self.open_block();
+        let ty = Type::INVALID;
         self.func.push_inst_with_results(data, ty, self.srcloc)
     }
 
-    /// Append an instruction that has one result, or what is simpler.
+    /// Append an instruction that has one result, of type `ty`, or what is simpler.
     #[inline]
-    fn push_value(&mut self, data: InstData, ty: Type) -> Value {
-        let data = match self.simplify {
-            true => match self.simpler(data, ty) {
-                Ok(data) => data,
-                Err(value) => return value,
-            },
-            false => data,
-        };
-        let inst = self.push(data, ty);
-        self.func.first_result(inst)
-    }
-
-    /// What is simpler than `data`: another instruction, or a value.
-    fn simpler(&mut self, mut data: InstData, ty: Type) -> Result<InstData, Value> {
-        while let Some(simpler) = simplify(self.func, &data, ty) {
-            match simpler {
-                Simplified::Value(v) => return Err(v),
-                Simplified::Inst(inst) => data = inst,
-                Simplified::Const(imm) => {
-                    let ty = self.func.result_type(&data).unwrap_or(ty);
-                    return Err(self.iconst(ty, imm));
+    fn push_value(&mut self, mut data: InstData, ty: Type) -> Value {
+        self.open_block();
+        if self.simplify {
+            while let Some(simpler) = simplify(self.func, &data, ty) {
+                match simpler {
+                    Simplified::Value(v) => return v,
+                    Simplified::Inst(inst) => data = inst,
+                    Simplified::Const(imm) => {
+                        let opcode = Opcode::Iconst;
+                        data = InstData::UnaryImm { opcode, imm };
+                    }
                 }
             }
         }
-        Ok(data)
+        self.func.push_inst_with_result(data, ty, self.srcloc)
     }
 
     /// The condition that takes the place of `cond` in a branch or conditional trap.
@@ -423,7 +413,7 @@ impl<'a> FunctionBuilder<'a> {
             args,
             attrs: PackedOption::NONE,
         };
-        self.push(data, Type::INVALID)
+        self.push(data)
     }
 
     /// Call a patchable function: a call that can be switched off and on while the code runs.
@@ -445,7 +435,7 @@ impl<'a> FunctionBuilder<'a> {
             args,
             attrs,
         };
-        self.push(data, Type::INVALID)
+        self.push(data)
     }
 
     /// Call the function at the address `callee`.
@@ -456,7 +446,7 @@ impl<'a> FunctionBuilder<'a> {
             sig,
             args,
         };
-        self.push(data, Type::INVALID)
+        self.push(data)
     }
 }
 

@@ -461,6 +461,14 @@ impl Function {
         self.push_value(ValueData::new(ty, KIND_RESULT, num as usize, inst.as_u32()))
     }
 
+    /// Append an instruction that has one result, of type `ty`.
+    #[inline]
+    pub fn push_inst_with_result(&mut self, data: InstData, ty: Type, loc: SourceLoc) -> Value {
+        let inst = self.push_inst(data, loc);
+        self.results[inst.index()].1 = 1;
+        self.push_value(ValueData::new(ty, KIND_RESULT, 0, inst.as_u32()))
+    }
+
     /// Append an instruction and the results its opcode has.
     ///
     /// `ty` is the result type where the opcode has one that is
@@ -486,12 +494,6 @@ impl Function {
             }
         }
         inst
-    }
-
-    /// The type that the result of an instruction has because of its operands; none if the type
-    /// is written, or there is no result or a signature's.
-    pub(crate) fn result_type(&self, data: &InstData) -> Option<Type> {
-        self.fixed_result_type(data, data.opcode().result_type())
     }
 
     /// The result type that follows from the operands; none if it is written.
@@ -607,6 +609,7 @@ impl Function {
 
     // Values.
 
+    #[inline]
     fn push_value(&mut self, data: ValueData) -> Value {
         self.values.push(data);
         Value::new(self.values.len() - 1)

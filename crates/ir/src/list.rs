@@ -125,6 +125,23 @@ impl ListPool {
         }
     }
 
+    /// Keep the values of a list whose number `keep` wants.
+    pub(crate) fn retain(&mut self, list: &mut ValueList, mut keep: impl FnMut(usize) -> bool) {
+        let at = list.0 as usize + 1;
+        let mut kept = 0;
+        for i in 0..self.len(*list) {
+            if keep(i) {
+                self.data[at + kept] = self.data[at + i];
+                kept += 1;
+            }
+        }
+        if kept == 0 {
+            *list = ValueList(0);
+        } else {
+            self.data[list.0 as usize] = kept as u32;
+        }
+    }
+
     /// Append `value` to a list.
     pub fn push(&mut self, list: &mut ValueList, value: Value) {
         let len = self.len(*list);

@@ -16,14 +16,14 @@ macro_rules! method {
             }
         );
     };
-    ($doc:tt $op:ident $name:ident UnaryIeee32 $result:ident) => {
+    ($doc:tt $op:ident $name:ident UnaryIeee32 F32) => {
         method!(@doc $doc "`bits` is its IEEE 754 representation."
             pub fn $name(&mut self, bits: u32) -> Value {
                 self.push_value(InstData::UnaryIeee32 { opcode: Opcode::$op, bits }, Type::F32)
             }
         );
     };
-    ($doc:tt $op:ident $name:ident UnaryIeee64 $result:ident) => {
+    ($doc:tt $op:ident $name:ident UnaryIeee64 F64) => {
         method!(@doc $doc "`bits` is its IEEE 754 representation."
             pub fn $name(&mut self, bits: u64) -> Value {
                 self.push_value(InstData::UnaryIeee64 { opcode: Opcode::$op, bits }, Type::F64)
@@ -33,8 +33,8 @@ macro_rules! method {
     ($doc:tt $op:ident $name:ident Unary SameAsFirst) => {
         method!(@doc $doc "The result has the type of `x`."
             pub fn $name(&mut self, x: Value) -> Value {
-                let data = InstData::Unary { opcode: Opcode::$op, arg: x };
-                self.push_value(data, Type::INVALID)
+                let ty = self.func.value_type(x);
+                self.push_value(InstData::Unary { opcode: Opcode::$op, arg: x }, ty)
             }
         );
     };
@@ -45,35 +45,35 @@ macro_rules! method {
             }
         );
     };
-    ($doc:tt $op:ident $name:ident Binary $result:ident) => {
+    ($doc:tt $op:ident $name:ident Binary SameAsFirst) => {
         method!(@doc $doc "The result has the type of `x`."
             pub fn $name(&mut self, x: Value, y: Value) -> Value {
-                let data = InstData::Binary { opcode: Opcode::$op, args: [x, y] };
-                self.push_value(data, Type::INVALID)
+                let ty = self.func.value_type(x);
+                self.push_value(InstData::Binary { opcode: Opcode::$op, args: [x, y] }, ty)
             }
         );
     };
-    ($doc:tt $op:ident $name:ident Ternary $result:ident) => {
+    ($doc:tt $op:ident $name:ident Ternary SameAsSecond) => {
         method!(@doc $doc "The result has the type of `y`."
             pub fn $name(&mut self, x: Value, y: Value, z: Value) -> Value {
-                let data = InstData::Ternary { opcode: Opcode::$op, args: [x, y, z] };
-                self.push_value(data, Type::INVALID)
+                let ty = self.func.value_type(y);
+                self.push_value(InstData::Ternary { opcode: Opcode::$op, args: [x, y, z] }, ty)
             }
         );
     };
-    ($doc:tt $op:ident $name:ident IntCompare $result:ident) => {
+    ($doc:tt $op:ident $name:ident IntCompare Bool) => {
         method!(@doc $doc "The result is an `i8`, 1 if the condition holds and 0 if not."
             pub fn $name(&mut self, cond: IntCC, x: Value, y: Value) -> Value {
                 let data = InstData::IntCompare { opcode: Opcode::$op, cond, args: [x, y] };
-                self.push_value(data, Type::INVALID)
+                self.push_value(data, Type::I8)
             }
         );
     };
-    ($doc:tt $op:ident $name:ident FloatCompare $result:ident) => {
+    ($doc:tt $op:ident $name:ident FloatCompare Bool) => {
         method!(@doc $doc "The result is an `i8`, 1 if the condition holds and 0 if not."
             pub fn $name(&mut self, cond: FloatCC, x: Value, y: Value) -> Value {
                 let data = InstData::FloatCompare { opcode: Opcode::$op, cond, args: [x, y] };
-                self.push_value(data, Type::INVALID)
+                self.push_value(data, Type::I8)
             }
         );
     };
@@ -90,7 +90,7 @@ macro_rules! method {
             pub fn $name(&mut self, flags: MemFlags, x: Value, addr: Value, offset: i32) -> Inst {
                 let opcode = Opcode::$op;
                 let data = InstData::Store { opcode, flags, args: [x, addr], offset };
-                self.push(data, Type::INVALID)
+                self.push(data)
             }
         );
     };
@@ -113,7 +113,7 @@ macro_rules! method {
             pub fn $name(&mut self, x: Value, code: TrapCode) -> Inst {
                 let arg = self.condition(x);
                 let data = InstData::CondTrap { opcode: Opcode::$op, arg, code };
-                self.push(data, Type::INVALID)
+                self.push(data)
             }
         );
     };
@@ -128,6 +128,7 @@ macro_rules! method {
         $(#[doc = $doc])*
         #[doc = ""]
         #[doc = $more]
+        #[inline]
         $method
     };
 }

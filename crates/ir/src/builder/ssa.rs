@@ -14,6 +14,7 @@
 //! its block's list. One that turns out to have a single source becomes an alias of it; the
 //! others are attached, and an argument is appended to every edge into their block.
 
+mod minimize;
 mod path;
 mod search;
 
@@ -112,6 +113,8 @@ pub(super) struct Ssa {
     /// Values of variables that are read before they are defined, by type.
     undefined: Vec<Value>,
     aliases: bool,
+    /// Attached parameters that have other parameters among their arguments.
+    candidates: Vec<Value>,
 }
 
 impl Ssa {
@@ -132,6 +135,7 @@ impl Ssa {
             values: Vec::new(),
             undefined: Vec::new(),
             aliases: false,
+            candidates: Vec::new(),
         }
     }
 
@@ -151,6 +155,7 @@ impl Ssa {
         self.values.clear();
         self.undefined.clear();
         self.aliases = false;
+        self.candidates.clear();
     }
 
     pub(super) fn declare_var(&mut self, ty: Type) -> u32 {
@@ -191,8 +196,11 @@ impl Ssa {
         &self.undefined
     }
 
-    /// Whether any value has been made an alias.
-    pub(super) fn has_aliases(&self) -> bool {
+    /// All blocks are filled and sealed. Whether there are aliases among the values.
+    pub(super) fn finish(&mut self, func: &mut Function) -> bool {
+        if self.aliases {
+            self.remove_trivial_params(func);
+        }
         self.aliases
     }
 
@@ -304,8 +312,9 @@ impl Ssa {
         let current = self.current[var as usize];
         if let Some(loops) = self.path.loops_since(current.block, current.depth) {
             for i in loops {
-                let head = self.path.barrier(i);
-                self.pass_loop(func, head, var);
+                if let Some(head) = self.path.unsealed(i) {
+                    self.pass_loop(func, head, var);
+                }
             }
             return Value::from_u32(self.current[var as usize].value);
         }

@@ -2,7 +2,7 @@
 //! where they come from.
 
 use super::{Function, KIND_ALIAS, KIND_PARAM, KIND_RESULT, MAX_NUM, ValueData};
-use crate::{Block, EntityRef, InstData, SourceLoc, Type, Value};
+use crate::{Block, BlockCall, EntityRef, InstData, SourceLoc, Type, Value};
 
 impl Function {
     /// A value that is meant to become a parameter of `block`, but is not yet.
@@ -27,6 +27,22 @@ impl Function {
         let num = self.lists.len(*params);
         self.lists.push(params, v);
         self.values[v.index()] = ValueData::new(ty, KIND_PARAM, num, block.as_u32());
+    }
+
+    /// Keep the parameters of a block whose number `keep` wants. The others must be aliases.
+    pub(crate) fn retain_params(&mut self, block: Block, keep: impl FnMut(usize) -> bool) {
+        let params = &mut self.blocks[block.index()].params;
+        self.lists.retain(params, keep);
+        for (num, v) in self.lists.iter(*params).enumerate() {
+            let ty = Type::from_raw(self.values[v.index()].bits as u8);
+            self.values[v.index()] = ValueData::new(ty, KIND_PARAM, num, block.as_u32());
+        }
+    }
+
+    /// Keep the arguments of an edge whose number `keep` wants.
+    pub(crate) fn retain_args(&mut self, edge: BlockCall, keep: impl FnMut(usize) -> bool) {
+        self.lists
+            .retain(&mut self.block_calls[edge.index()].args, keep);
     }
 
     /// Put instructions before all others, each defining a pending value.

@@ -3,6 +3,7 @@
 mod builder;
 mod common;
 mod dominators;
+mod growth;
 mod print;
 mod samples;
 mod simplify;

@@ -51,7 +51,7 @@ pub(super) struct Path {
     nodes: Vec<Node>,
     /// The dominators of the block being filled, by depth, and itself.
     path: Vec<u32>,
-    /// Those of them that are not [`Kind::Placed`].
+    /// Those of them that are not [`Kind::Placed`], and maybe some that were not. The last is not.
     barriers: Vec<u32>,
     /// The depth of the last of them.
     barrier_depth: u32,
@@ -121,9 +121,9 @@ impl Path {
         depth >= self.barrier_depth && self.path.get(depth as usize) == Some(&block)
     }
 
-    /// The unsealed blocks between `block`, of this depth, and the block being filled, as numbers
-    /// for [`Path::barrier`], from the top down; none if it is not a dominator, or if there are
-    /// other barriers.
+    /// The unsealed blocks between `block`, of this depth, and the block being filled, among those
+    /// that [`Path::unsealed`] gives for these numbers, from the top down; none if `block` is not
+    /// a dominator, or if there are other barriers.
     pub(super) fn loops_since(&self, block: u32, depth: u32) -> Option<Range<usize>> {
         if self.path.get(depth as usize) != Some(&block) {
             return None;
@@ -138,8 +138,9 @@ impl Path {
         Some(first..self.barriers.len())
     }
 
-    pub(super) fn barrier(&self, number: usize) -> Block {
-        Block::from_u32(self.barriers[number])
+    pub(super) fn unsealed(&self, number: usize) -> Option<Block> {
+        let n = self.barriers[number];
+        (self.node(n).kind == Kind::Unsealed).then(|| Block::from_u32(n))
     }
 
     fn node(&self, n: u32) -> &Node {
@@ -209,10 +210,7 @@ impl Path {
         let node = &mut self.nodes[n as usize];
         node.kind = Kind::Placed;
         node.complete = self.num_begun;
-        if let Some(at) = self.barriers.iter().rposition(|&b| b == n) {
-            self.barriers.remove(at);
-            self.update_barrier_depth();
-        }
+        self.update_barrier_depth();
         true
     }
 
@@ -225,6 +223,11 @@ impl Path {
     }
 
     fn update_barrier_depth(&mut self) {
+        while let Some(&b) = self.barriers.last()
+            && self.node(b).kind == Kind::Placed
+        {
+            self.barriers.pop();
+        }
         self.barrier_depth = self.barriers.last().map_or(0, |&b| self.node(b).depth);
     }
 
@@ -293,7 +296,7 @@ impl Path {
             && self.node(b).depth > depth
         {
             self.barriers.pop();
-            *clear = false;
+            *clear &= self.node(b).kind == Kind::Placed;
         }
         self.path.resize(depth as usize + 1 + missing, NONE);
         let mut at = n;

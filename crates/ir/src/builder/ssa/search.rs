@@ -1,7 +1,7 @@
 //! The search for the value of a variable through the predecessors of a block.
 
 use super::{Current, NONE, Ssa};
-use crate::{Block, EntityRef, Function, PackedOption, Value};
+use crate::{Block, EntityRef, Function, PackedOption, Value, ValueDef};
 
 /// A block with several predecessors whose values are being searched for.
 #[derive(Clone, Copy)]
@@ -91,7 +91,7 @@ impl Ssa {
                 return Found::End(at);
             }
             steps += 1;
-            if steps.is_power_of_two() {
+            if steps & (steps - 1) == 0 {
                 anchor = at;
             }
         }
@@ -196,10 +196,15 @@ impl Ssa {
             }
         };
         let mut node = self.blocks[block.index()].preds.0;
+        let mut from_param = false;
         for &arg in &self.values[frame.base..] {
             let pred = self.preds[node as usize];
             func.push_block_call_arg(pred.edge, arg);
+            from_param |= matches!(func.value_def(arg), ValueDef::Param(..));
             node = pred.next;
+        }
+        if from_param {
+            self.candidates.push(value);
         }
         value
     }
