@@ -284,9 +284,10 @@ impl Address {
         let sib_len = u32::from(with_sib);
         let modrm = mode << 6 | if with_sib { SIB } else { base & 7 };
         let sib = shift << 6 | (index & 7) << 3 | base & 7;
+        let sib = u64::from(sib) * u64::from(with_sib);
         let disp = u64::from(disp as u32) << (8 * sib_len);
         Address {
-            bytes: u64::from(modrm) | (u64::from(sib) * u64::from(with_sib) | disp) << 8,
+            bytes: u64::from(modrm) | (sib | disp) << 8,
             len: 1 + sib_len + disp_len,
             rex: index >> 3 << 1 | base >> 3,
             open: false,

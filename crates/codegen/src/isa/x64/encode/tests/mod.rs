@@ -2,21 +2,23 @@
 
 mod expect;
 mod generate;
+mod shortest;
 
 use super::plain;
 use crate::buffer::{Buffer, EncodeScratch, Piece};
-use crate::encode::{Encode, Measure};
+use crate::encode::{Encode, Measure, encode};
 use crate::isa::x64::effects::{Effects, effects};
 use crate::isa::x64::frame::FrameLayout;
-use crate::isa::x64::inst::{Base, BitCount, FAlu, Inst};
+use crate::isa::x64::inst::{Base, BitCount, FAlu, Inst, Mem};
 use crate::isa::x64::regs::RBP;
-use crate::selected::Frame;
+use crate::selected::{Chunk, Constant, Frame, Selected};
 use crate::{CompiledCode, PReg, RegSet};
 use expect::{Operand, meanings};
 use iced_x86::{
     Decoder, DecoderOptions, Formatter, GasFormatter, Instruction, InstructionInfoFactory,
     Mnemonic, OpAccess, OpKind, Register,
 };
+use nopal_ir::{CallConv, ExternalName, Function, Signature};
 
 /// The frame instructions are encoded with: spill slot 1 is close to `rbp`, slot 0 far away.
 pub(super) fn frame() -> Frame {
@@ -123,6 +125,41 @@ fn instructions_are_measured_as_written() {
             assert_eq!(piece.bytes(), bytes, "{inst:?}");
         }
     });
+}
+
+#[test]
+fn every_instruction_finds_its_constant() {
+    let func = Function::new(
+        ExternalName::Named("f".into()),
+        Signature::new(CallConv::SystemV),
+    );
+    let mut selected = Selected::new();
+    let entry = selected.new_label();
+    let constant = Constant {
+        bytes: *b"just 16 bytes...",
+        size: 16,
+    };
+    selected.constants.push(constant);
+    let mut scratch = EncodeScratch::default();
+    let mut out = CompiledCode::default();
+    let mut count = 0;
+    generate::with_memory(Mem::constant(0), &mut |inst| {
+        out.clear();
+        selected.insts = vec![Inst::Ret, inst];
+        selected.chunks = vec![Chunk {
+            label: entry,
+            insts: 0..2,
+            loop_header: false,
+        }];
+        encode(&selected, &func, &mut out, &mut scratch).expect("a small function");
+        let mut decoder = Decoder::with_ip(64, &out.code, 0, DecoderOptions::NONE);
+        let decoded = decoder.iter().nth(2).expect("the instruction");
+        assert!(decoded.is_ip_rel_memory_operand(), "{inst:?}");
+        let place = decoded.ip_rel_memory_address() as usize;
+        assert_eq!(out.code[place..], constant.bytes, "{inst:?}");
+        count += 1;
+    });
+    assert!(count > 500, "only {count} instructions");
 }
 
 /// The effects the disassembler knows of.
