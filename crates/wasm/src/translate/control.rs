@@ -4,7 +4,7 @@
 //! their end, and there only if some branch leads to it. A `return` is a branch to the end of the
 //! function, so that there is one exit.
 
-use super::{Stop, Translator};
+use super::{MAX_OPERANDS, Stop, Translator};
 use crate::sites::SiteKind;
 use crate::trap_codes;
 use crate::types::ValType;
@@ -23,6 +23,8 @@ pub(super) struct Frame {
     target: Option<Block>,
     /// Number of operands below the parameters.
     height: u32,
+    /// Number of branches to the construct.
+    branches: u32,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -51,6 +53,7 @@ impl Translator<'_> {
             results,
             target: None,
             height: 0,
+            branches: 0,
         });
     }
 
@@ -68,6 +71,7 @@ impl Translator<'_> {
             results,
             target,
             height,
+            branches: 0,
         });
     }
 
@@ -115,6 +119,17 @@ impl Translator<'_> {
             block
         });
         (block, len)
+    }
+
+    /// Account for an edge out of `depth` constructs: each local may have to be merged where such
+    /// edges meet.
+    fn count_branch(&mut self, depth: u32) {
+        let at = self.state.frames.len() - 1 - depth as usize;
+        let branches = &mut self.state.frames[at].branches;
+        *branches += 1;
+        if u64::from(*branches) * u64::from(self.locals) > MAX_OPERANDS {
+            self.budget = -1;
+        }
     }
 
     /// Go to `block`, taking the top `n` operands along.
@@ -249,6 +264,7 @@ impl Translator<'_> {
     }
 
     pub(super) fn visit_br(&mut self, depth: u32) {
+        self.count_branch(depth);
         let (target, n) = self.branch_target(depth);
         self.jump(target, n);
         self.reachable = false;
@@ -260,6 +276,7 @@ impl Translator<'_> {
 
     pub(super) fn visit_br_if(&mut self, depth: u32) {
         let condition = self.pop_condition();
+        self.count_branch(depth);
         let (target, n) = self.branch_target(depth);
         let next = self.b.create_block();
         self.spend(n);
@@ -274,7 +291,13 @@ impl Translator<'_> {
         let (default, n) = self.branch_target(targets.default());
         let mut blocks = Vec::with_capacity(targets.len() as usize);
         for depth in targets.targets() {
-            blocks.push(self.branch_target(depth?).0);
+            let depth = depth?;
+            let block = self.branch_target(depth).0;
+            // Equal targets share an edge.
+            if blocks.last() != Some(&block) {
+                self.count_branch(depth);
+            }
+            blocks.push(block);
         }
         self.spend(blocks.len() * (n + 1));
         if self.budget >= 0 {

@@ -22,10 +22,10 @@ use crate::error::{Error, Result};
 use crate::module_info::ModuleInfo;
 use crate::parse::{FunctionBodyData, refuse, val_type};
 use crate::sites::{SiteKind, Sites};
+pub(crate) use call::signature;
 use nopal_ir::{
     BuilderContext, ExternalName, Function, FunctionBuilder, SourceLoc, Type, Value, Variable,
 };
-pub(crate) use call::signature;
 use state::State;
 use visit::ValidateAndTranslate;
 use wasmparser::{BinaryReader, FuncValidator, FuncValidatorAllocations, ValidatorResources};
@@ -37,7 +37,7 @@ pub(crate) const NAMESPACE_SITE: u32 = 1;
 
 /// How many operands of calls and branches a function may have. More take longer to compile than
 /// any real program would want to wait.
-const MAX_OPERANDS: i64 = 1 << 26;
+const MAX_OPERANDS: u64 = 1 << 26;
 
 /// Translates one function after the other, reusing its memory.
 #[derive(Default)]
@@ -82,7 +82,8 @@ impl FunctionTranslator {
             vmctx: Value::from_u32(0),
             memory_base: None,
             reachable: true,
-            budget: MAX_OPERANDS,
+            budget: MAX_OPERANDS as i64,
+            locals: 0,
             offset: start as u32,
         };
         translator.begin(data.index);
@@ -135,6 +136,8 @@ struct Translator<'a> {
     reachable: bool,
     /// How many more operands of calls and branches there may be.
     budget: i64,
+    /// Number of locals, parameters included.
+    locals: u32,
     /// Where the instruction being translated is in the module.
     offset: u32,
 }
@@ -159,6 +162,7 @@ impl Translator<'_> {
             self.b.def_var(var, value);
             args.push(value);
         }
+        self.locals = params.len() as u32;
         if self.sites.entries {
             self.site(SiteKind::Entry);
         }
@@ -181,6 +185,7 @@ impl Translator<'_> {
             for _ in 0..count {
                 self.b.declare_var(ty);
             }
+            self.locals += count;
         }
         Ok(())
     }
@@ -201,7 +206,7 @@ impl Translator<'_> {
             })??;
             if self.budget < 0 {
                 let what = format!(
-                    "function {}: too many operands of calls and branches",
+                    "function {} has too many operands of calls and branches",
                     validator.index()
                 );
                 return Err(Error::limit(what).into());

@@ -143,3 +143,59 @@ fn malformed_names_are_ignored() {
     assert_eq!(inspector.function_name(0), Some("f"));
     assert_eq!(inspector.function_name(1), None);
 }
+
+#[test]
+fn functions_that_take_too_long_to_compile_are_refused() {
+    // A loop that goes back from 20,000 places, with 5,000 locals assigned in it.
+    let text = format!(
+        "(module (func (local {}) (loop {} {})))",
+        "i32 ".repeat(5000),
+        (0..5000)
+            .map(|i| format!("(local.set {i} (i32.add (local.get {i}) (i32.const 1)))"))
+            .collect::<String>(),
+        "(br_if 0 (local.get 0))".repeat(20_000),
+    );
+    let wasm = wat::parse_str(&text).expect("well-formed text");
+    let err = translate(&wasm, Sites::ALL).expect_err("a function too complex");
+    assert_eq!(
+        err.to_string(),
+        "limit exceeded: function 0 has too many operands of calls and branches"
+    );
+}
+
+#[test]
+fn deeply_nested_blocks_are_translated() {
+    let n = 100_000;
+    for (begin, blocks) in [
+        (&[0x02, 0x40][..], 1),
+        (&[0x03, 0x40][..], n + 1),
+        (&[0x41, 1, 0x04, 0x40][..], 2 * n + 1),
+    ] {
+        let mut body = vec![0];
+        body.extend(begin.repeat(n));
+        body.extend(vec![0x0b; n + 1]);
+        let wasm = module_with_body(&body);
+        let funcs = translate(&wasm, Sites::NONE).expect("a valid module");
+        assert_eq!(funcs[0].layout().len(), blocks);
+    }
+}
+
+/// A module with one function, without parameters and results.
+fn module_with_body(body: &[u8]) -> Vec<u8> {
+    fn leb(mut n: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while n >= 0x80 {
+            bytes.push(n as u8 | 0x80);
+            n >>= 7;
+        }
+        bytes.push(n as u8);
+        bytes
+    }
+    let mut code = vec![1];
+    code.extend(leb(body.len()));
+    code.extend(body);
+    let mut wasm = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x0a".to_vec();
+    wasm.extend(leb(code.len()));
+    wasm.extend(code);
+    wasm
+}
