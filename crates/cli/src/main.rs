@@ -1,3 +1,32 @@
-//! Command-line entry point.
+//! The `nopal` command: see README.md beside this crate's manifest, or `nopal --help`.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod args;
+mod failure;
+mod guest;
+mod load;
+mod output;
+mod values;
+
+use args::{Cli, Command};
+use failure::Failure;
+
+fn main() {
+    let outcome = args::parse().and_then(run);
+    let code = match outcome {
+        Ok(code) => code,
+        Err(failure) => {
+            failure.report();
+            failure.exit_code()
+        }
+    };
+    std::process::exit(code);
+}
+
+/// Do what the command line says; returns the exit code.
+fn run(cli: Cli) -> Result<i32, Failure> {
+    match cli.command {
+        Command::Run(args) => guest::run(&args.guest),
+    }
+}
