@@ -17,6 +17,20 @@ pub(super) struct EntryState {
     pub(super) start: u32,
 }
 
+/// No edge of a table.
+pub(super) const NO_EDGE: u32 = u32::MAX;
+
+/// One of the different edges of a table branch.
+#[derive(Clone, Copy)]
+pub(super) struct TableEdge {
+    edge: BlockCall,
+    label: Label,
+    /// Whether there are no moves on it.
+    direct: bool,
+    /// Another one to the same block.
+    next: u32,
+}
+
 /// A conditional branch for the target to emit: to `target` if `cond` is not zero (or is, if
 /// `invert`), else on to what stands below.
 #[derive(Clone, Copy)]
@@ -367,47 +381,74 @@ impl<I: Isa> Selector<'_, I> {
             self.used.insert(r);
             self.lock(r);
         });
+        let mut distinct = core::mem::take(&mut self.s.table_edges);
+        distinct.clear();
+        let mut which = core::mem::take(&mut self.s.table_labels_of);
+        which.clear();
+        for e in edges() {
+            let known = self.known_edge(&distinct, e);
+            which.push(known);
+            if known as usize == distinct.len() {
+                let pos = self.an.pos[func.block_call(e).block.index()] as usize;
+                let next = core::mem::replace(&mut self.s.table_heads[pos], known);
+                distinct.push(TableEdge {
+                    edge: e,
+                    label: Label::new(0),
+                    direct: true,
+                    next,
+                });
+            }
+        }
         // Give every value of any target a home before code on an edge relies on it.
         let mut moves = core::mem::take(&mut self.s.edge_moves[0]);
-        for e in [first].into_iter().chain(edges()) {
+        self.table_edge_moves(first, &mut moves);
+        for e in &distinct {
             moves.clear();
-            self.table_edge_moves(e, &mut moves);
+            self.table_edge_moves(e.edge, &mut moves);
         }
-        let mut labels = core::mem::take(&mut self.s.table_labels);
-        labels.clear();
-        let mut direct = core::mem::take(&mut self.s.direct_edges);
-        direct.clear();
-        let mut previous: Option<(BlockCall, Label)> = None;
-        for e in edges() {
-            if let Some((p, label)) = previous
-                && self.same_edge(p, e)
-            {
-                labels.push(label);
-                continue;
-            }
+        for e in &mut distinct {
             moves.clear();
-            let (state, mut label) = self.table_edge_moves(e, &mut moves);
+            let (state, label) = self.table_edge_moves(e.edge, &mut moves);
             moves.retain(|m| m.dst != m.src);
-            if !moves.is_empty() {
-                let to = label;
-                label = self.out.new_label();
+            e.label = label;
+            e.direct = moves.is_empty();
+            if !e.direct {
+                e.label = self.out.new_label();
                 let free = self.free_on_edge(state);
-                self.edge_chunk(label, to, &mut moves, free, Some(e));
-            } else {
-                direct.push((label, e));
+                self.edge_chunk(e.label, label, &mut moves, free, Some(e.edge));
             }
-            previous = Some((e, label));
-            labels.push(label);
+            self.s.table_heads[self.an.pos[func.block_call(e.edge).block.index()] as usize] =
+                NO_EDGE;
         }
         self.s.edge_moves[0] = moves;
+        let mut labels = core::mem::take(&mut self.s.table_labels);
+        labels.clear();
+        labels.extend(which.iter().map(|&i| distinct[i as usize].label));
         self.begin_chunk();
         let default = labels.pop().expect("the default edge comes last");
         I::lower_table_branch(self, index, &labels, default, temps);
-        for &(label, edge) in &direct {
-            self.note(|| Note::Taken(label, edge));
+        for e in &distinct {
+            if e.direct {
+                self.note(|| Note::Taken(e.label, e.edge));
+            }
         }
         self.s.table_labels = labels;
-        self.s.direct_edges = direct;
+        self.s.table_edges = distinct;
+        self.s.table_labels_of = which;
+    }
+
+    /// The number of the edge in `distinct` that is the same as `e`, or the next number.
+    fn known_edge(&self, distinct: &[TableEdge], e: BlockCall) -> u32 {
+        let pos = self.an.pos[self.func.block_call(e).block.index()] as usize;
+        let mut at = self.s.table_heads[pos];
+        while at != NO_EDGE {
+            let known = distinct[at as usize];
+            if self.same_edge(known.edge, e) {
+                return at;
+            }
+            at = known.next;
+        }
+        distinct.len() as u32
     }
 
     fn same_edge(&self, a: BlockCall, b: BlockCall) -> bool {

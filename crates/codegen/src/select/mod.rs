@@ -154,7 +154,10 @@ pub(crate) struct Scratch {
     chunks: Vec<Chunk>,
     edge_moves: [Vec<Move>; 2],
     table_labels: Vec<Label>,
-    direct_edges: Vec<(Label, nopal_ir::BlockCall)>,
+    table_edges: Vec<edges::TableEdge>,
+    table_labels_of: Vec<u32>,
+    /// For each position, the last of the edges of the current table that lead there.
+    table_heads: Vec<u32>,
     cells: cells::Cells,
     /// The offset of each stack slot in their area.
     slot_offsets: Vec<u32>,
@@ -270,6 +273,8 @@ impl<'a, I: Isa> Selector<'a, I> {
         self.s.entries.clear();
         self.s.entries.resize(n, EntryState::default());
         self.s.entry_pool.clear();
+        self.s.table_heads.clear();
+        self.s.table_heads.resize(n, edges::NO_EDGE);
         self.s.latches.clear();
         self.s.latch_of.clear();
         self.s.latch_of.resize(n, u32::MAX);

@@ -58,9 +58,11 @@ pub(super) fn cond_trap(cx: &mut Cx<'_>, v: Value, code: TrapCode, if_zero: bool
     cond::compare(cx, cond);
 }
 
-/// The tables up to this length become a chain of comparisons.
+/// Tables up to this length become a chain of comparisons.
 const SHORT: usize = 3;
 
+/// The index is brought to a register of its own above the first branch: nothing may stand between
+/// the branches that one of their targets would miss.
 pub(crate) fn table_branch(
     cx: &mut Cx<'_>,
     index: Value,
@@ -68,8 +70,20 @@ pub(crate) fn table_branch(
     default: Label,
     [copy, temp]: [PReg; 2],
 ) {
+    let tied = cx.tie(copy, index);
+    let size = Size::S32;
     if table.len() <= SHORT {
-        return short_table(cx, index, table, default);
+        cx.emit(Inst::Jmp { target: default });
+        for (i, &target) in table.iter().enumerate().rev() {
+            cx.emit(Inst::Jcc { cc: Cc::E, target });
+            cx.emit(Inst::AluRI {
+                op: Alu::Cmp,
+                size,
+                dst: copy,
+                imm: i as i32,
+            });
+        }
+        return cx.finish_tie(tied);
     }
     let start = cx.out.jump_table_labels.len() as u32;
     cx.out.jump_table_labels.extend_from_slice(table);
@@ -80,35 +94,15 @@ pub(crate) fn table_branch(
         tmp: temp,
         table: number,
     });
-    let from = cx.use_reg(index);
-    cx.emit(Inst::MovRR {
-        size: Size::S32,
-        dst: copy,
-        src: from,
-    });
     cx.emit(Inst::Jcc {
         cc: Cc::Ae,
         target: default,
     });
-    let imm = table.len() as i32;
     cx.emit(Inst::AluRI {
         op: Alu::Cmp,
-        size: Size::S32,
-        dst: from,
-        imm,
+        size,
+        dst: copy,
+        imm: table.len() as i32,
     });
-}
-
-fn short_table(cx: &mut Cx<'_>, index: Value, table: &[Label], default: Label) {
-    cx.emit(Inst::Jmp { target: default });
-    let r = cx.use_reg(index);
-    for (i, &target) in table.iter().enumerate().rev() {
-        cx.emit(Inst::Jcc { cc: Cc::E, target });
-        cx.emit(Inst::AluRI {
-            op: Alu::Cmp,
-            size: Size::S32,
-            dst: r,
-            imm: i as i32,
-        });
-    }
+    cx.finish_tie(tied);
 }
