@@ -3,11 +3,12 @@
 //! In each round each engine compiles the module afresh and runs what it has just compiled, and each round starts with another
 //! engine: a drift of the machine's speed falls on all of them, and so does the luck of code placement.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use crate::clock::{cpu_time, timed};
 use crate::corpus::{Command, Program, Usage};
-use crate::engines::{Compiled, Engine};
+use crate::engines::{Compiled, Engine, id};
 
 /// Work shorter than this is repeated within a round, each repetition being a sample.
 const SHORT: Duration = Duration::from_millis(20);
@@ -78,6 +79,13 @@ impl Phase {
             Phase::Output => "wrong output",
         }
     }
+
+    fn problem(self, message: String) -> Problem {
+        Problem {
+            phase: self,
+            message,
+        }
+    }
 }
 
 /// A round that is over.
@@ -100,12 +108,16 @@ pub(crate) fn measure(
 ) -> Vec<Result<Samples, Problem>> {
     let mut lanes: Vec<Lane<'_>> = engines.iter().map(|engine| Lane::new(&**engine)).collect();
     let mut judge = Judge::new(program);
+    // Without an expected output, the first engine to run decides what is right.
+    let first = engines
+        .iter()
+        .position(|engine| engine.id() == id::CRANELIFT_SPEED)
+        .unwrap_or(0);
     for round in 1..=plan.max_rounds {
         let start = Instant::now();
         let mut took_part = 0;
         for turn in 0..lanes.len() {
-            // The first round keeps the given order: without an expected output, the first engine decides what is right.
-            let index = (turn + round - 1) % lanes.len();
+            let index = (first + turn + round - 1) % lanes.len();
             let lane = &mut lanes[index];
             if lane.takes_part(round, plan) {
                 lane.round(program, &mut judge);
@@ -164,12 +176,9 @@ fn sample(
     samples: &mut Samples,
 ) -> Result<(), Problem> {
     let compiled = repeat(&mut samples.compile, || {
-        let (compiled, time) = timed(|| engine.compile(&program.wasm));
+        let (compiled, time) = timed(|| guarded(|| engine.compile(&program.wasm)));
         Ok((
-            compiled.map_err(|message| Problem {
-                phase: Phase::Compile,
-                message,
-            })?,
+            compiled.map_err(|message| Phase::Compile.problem(message))?,
             time,
         ))
     })?;
@@ -206,33 +215,30 @@ fn run_once(
     judge: &mut Judge,
     label: &str,
 ) -> Result<Duration, Problem> {
-    let mut prepared = compiled.prepare(command).map_err(|message| Problem {
-        phase: Phase::Prepare,
-        message,
-    })?;
-    let (exit, time) = timed(|| prepared.run());
-    match exit {
-        Ok(0) => {}
-        Ok(code) => {
-            return Err(Problem {
-                phase: Phase::Run,
-                message: format!("exit code {code}"),
-            });
-        }
-        Err(message) => {
-            return Err(Problem {
-                phase: Phase::Run,
-                message,
-            });
-        }
+    let mut prepared = compiled
+        .prepare(command)
+        .map_err(|message| Phase::Prepare.problem(message))?;
+    let (exit, time) = timed(|| guarded(|| prepared.run()));
+    match exit.map_err(|message| Phase::Run.problem(message))? {
+        0 => {}
+        code => return Err(Phase::Run.problem(format!("exit code {code}"))),
     }
-    judge
-        .check(&prepared.stdout(), label)
-        .map_err(|message| Problem {
-            phase: Phase::Output,
-            message,
-        })?;
+    prepared
+        .finish()
+        .and_then(|output| judge.check(&output, label))
+        .map_err(|message| Phase::Output.problem(message))?;
     Ok(time)
+}
+
+/// Does `work` for an engine. A panic in it is that engine's problem, not the end of the benchmark.
+fn guarded<R>(work: impl FnOnce() -> Result<R, String>) -> Result<R, String> {
+    // What `work` leaves behind is dropped and not used again: after a problem the engine takes no further part in the module.
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        let message = payload.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| payload.downcast_ref::<&str>().copied());
+        let line = message.and_then(|text| text.lines().next());
+        Err(format!("panicked: {}", line.unwrap_or("no message")))
+    })
 }
 
 /// Decides whether what a program printed is right: it must be what the corpus expects, or, if nothing is expected, what the first run

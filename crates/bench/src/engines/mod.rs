@@ -4,6 +4,7 @@
 //! All run in this process on the calling thread, with the same WASI set-up: the arguments and folder of the
 //! [`Command`], no environment variables, an empty standard input, standard output captured, standard error discarded.
 
+mod nopal;
 mod wasmi;
 mod wasmtime;
 
@@ -70,8 +71,8 @@ pub(crate) trait Compiled {
 pub(crate) trait Prepared {
     /// Instantiates the module, calls `_start` and returns the exit code. This is what run time measures.
     fn run(&mut self) -> Result<i32>;
-    /// What the program wrote to standard output.
-    fn stdout(&self) -> Vec<u8>;
+    /// What the program wrote to standard output, or why the run was not what it should have been.
+    fn finish(&self) -> Result<Vec<u8>>;
 }
 
 /// An engine under construction: its identifier, and the engine or why there is none.
@@ -88,7 +89,9 @@ pub(crate) struct Refusal {
 pub(crate) fn all(wanted: impl Fn(&str) -> bool) -> (Vec<Box<dyn Engine>>, Vec<Refusal>) {
     let mut available = Vec::new();
     let mut refusals = Vec::new();
-    let candidates = wasmtime::engines().into_iter().chain([wasmi::engine()]);
+    let candidates = [nopal::engines(), wasmtime::engines(), vec![wasmi::engine()]]
+        .into_iter()
+        .flatten();
     for (id, engine) in candidates.filter(|(id, _)| wanted(id)) {
         match engine {
             Ok(engine) => available.push(engine),

@@ -54,7 +54,7 @@ fn on_each(text: &str, command: &Command, check: impl Fn(&str, Result<i32>, Vec<
         let compiled = engine.compile(&wasm).unwrap();
         let mut prepared = compiled.prepare(command).unwrap();
         let exit = prepared.run();
-        check(engine.id(), exit, prepared.stdout());
+        check(engine.id(), exit, prepared.finish().unwrap());
     }
 }
 

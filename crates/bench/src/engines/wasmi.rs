@@ -107,10 +107,11 @@ impl Prepared for WasmiRun {
         }
     }
 
-    fn stdout(&self) -> Vec<u8> {
-        self.output
+    fn finish(&self) -> Result<Vec<u8>> {
+        Ok(self
+            .output
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+            .clone())
     }
 }

@@ -140,8 +140,8 @@ impl Prepared for WasmtimeRun {
         }
     }
 
-    fn stdout(&self) -> Vec<u8> {
-        self.stdout.contents().to_vec()
+    fn finish(&self) -> Result<Vec<u8>> {
+        Ok(self.stdout.contents().to_vec())
     }
 }
 

@@ -75,8 +75,8 @@ impl Prepared for Fake {
         self.exit.clone()
     }
 
-    fn stdout(&self) -> Vec<u8> {
-        self.prints.into()
+    fn finish(&self) -> Result<Vec<u8>, String> {
+        Ok(self.prints.into())
     }
 }
 
@@ -209,6 +209,19 @@ fn a_problem_costs_that_engine_its_figures_and_no_other() {
 }
 
 #[test]
+fn a_panic_is_the_problem_of_the_engine() {
+    assert_eq!(guarded(|| Ok(1)), Ok(1));
+    assert_eq!(
+        guarded::<()>(|| panic!("bad\nworse")),
+        Err(String::from("panicked: bad"))
+    );
+    assert_eq!(
+        guarded::<()>(|| panic!("bad {}", 1)),
+        Err(String::from("panicked: bad 1"))
+    );
+}
+
+#[test]
 fn without_an_expected_output_the_first_engine_decides() {
     let log = Log::default();
     let first = Fake {
@@ -229,6 +242,21 @@ fn without_an_expected_output_the_first_engine_decides() {
             message: String::from(message)
         })
     );
+}
+
+#[test]
+fn the_reference_engine_runs_first_if_it_takes_part() {
+    let log = Log::default();
+    let engines = vec![Fake::new("a", &log), Fake::new(id::CRANELIFT_SPEED, &log)];
+    let results = measure_fakes(&program(None), engines, Plan::exactly(1));
+    assert!(results.iter().all(Result::is_ok));
+    let runs: Vec<_> = log
+        .borrow()
+        .iter()
+        .filter(|line| line.ends_with("run"))
+        .cloned()
+        .collect();
+    assert_eq!(runs, ["cranelift-speed run", "a run"]);
 }
 
 #[test]
