@@ -2,9 +2,10 @@
 
 use crate::failure::Failure;
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -24,6 +25,8 @@ pub(crate) struct Cli {
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     Run(RunArgs),
+    Trace(TraceArgs),
+    Compile(CompileArgs),
 }
 
 /// Run a program.
@@ -32,6 +35,92 @@ pub(crate) enum Command {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) guest: GuestArgs,
+}
+
+const PATTERNS: &str = "\
+Patterns:
+  A glob (`*`, `?`, `[a-z]`, `{a,b}`, backslash before a character that is meant itself), compared with the
+  name of a function in the module, its demangled form, and the names under which it is exported; or `#12`,
+  the function with that index.";
+
+/// Run a program and record the entries and exits of functions.
+#[derive(Args, Debug)]
+#[command(after_help = format!("{PATTERNS}\n\n{EXIT_CODES}"))]
+pub(crate) struct TraceArgs {
+    /// Functions to trace: those that match any pattern
+    #[arg(
+        short = 'f',
+        long = "function",
+        value_name = "PATTERN",
+        default_value = "*"
+    )]
+    pub(crate) patterns: Vec<String>,
+    /// Record parameters and results
+    #[arg(long = "args")]
+    pub(crate) values: bool,
+    /// Switch the hooks on when the program has run for this time (200ms, 1s, 50us)
+    #[arg(long, value_name = "T", value_parser = duration, default_value = "0s")]
+    pub(crate) after: Duration,
+    /// Switch the hooks off when they were on for this time
+    #[arg(long = "for", value_name = "T", value_parser = duration)]
+    pub(crate) on_for: Option<Duration>,
+    /// What to write: lines of text, or a file for https://ui.perfetto.dev
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Where to write it, instead of standard error
+    #[arg(short = 'o', long = "output", value_name = "OUT")]
+    pub(crate) out: Option<PathBuf>,
+    /// The most entries and exits to record; the hooks are switched off when it is reached
+    #[arg(long, value_name = "N", default_value_t = 10_000_000)]
+    pub(crate) limit: u64,
+    #[command(flatten)]
+    pub(crate) guest: GuestArgs,
+}
+
+/// Formats of a trace.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Format {
+    /// One line per entry or exit
+    Text,
+    /// Trace Event Format, JSON
+    Chrome,
+}
+
+/// Show what a module is compiled to.
+#[derive(Args, Debug)]
+#[command(after_help = PATTERNS)]
+pub(crate) struct CompileArgs {
+    /// What to show
+    #[arg(long, value_enum, default_value_t = Emit::Asm)]
+    pub(crate) emit: Emit,
+    /// Functions to show: those that match any pattern
+    #[arg(
+        short = 'f',
+        long = "function",
+        value_name = "PATTERN",
+        default_value = "*"
+    )]
+    pub(crate) patterns: Vec<String>,
+    /// Compile without patch sites
+    #[arg(long)]
+    pub(crate) no_sites: bool,
+    /// Show the sites as JSON (with --emit sites)
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The module: binary, or text (.wat)
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// What `nopal compile` shows.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Emit {
+    /// The intermediate representation
+    Clif,
+    /// The machine code, with sites and traps marked
+    Asm,
+    /// The table of patch sites
+    Sites,
 }
 
 /// The program and its world.
@@ -56,6 +145,26 @@ pub(crate) struct GuestArgs {
         allow_hyphen_values = true
     )]
     pub(crate) args: Vec<OsString>,
+}
+
+/// A duration: a number and a unit.
+fn duration(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, f64); 5] = [
+        ("ns", 1e-9),
+        ("us", 1e-6),
+        ("ms", 1e-3),
+        ("s", 1.0),
+        ("min", 60.0),
+    ];
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = UNITS
+        .iter()
+        .find(|(name, _)| *name == &text[digits.len()..]);
+    let number = digits.parse::<f64>().ok();
+    number
+        .zip(unit)
+        .and_then(|(number, (_, seconds))| Duration::try_from_secs_f64(number * seconds).ok())
+        .ok_or_else(|| "expected a number and a unit, as in 200ms, 1.5s, 50us, 2min".into())
 }
 
 /// The command line of this process.
@@ -114,9 +223,22 @@ mod tests {
     }
 
     #[test]
+    fn durations_have_units() {
+        assert_eq!(duration("200ms"), Ok(Duration::from_millis(200)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("50us"), Ok(Duration::from_micros(50)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for bad in ["", "5", "s", "-1s", "1h", "NaNs", "1e300s", "infs"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn options_after_the_file_are_the_programs() {
         let cli = Cli::try_parse_from(["nopal", "run", "a.wasm", "--dir", "-x", "--", "-v"]);
-        let Command::Run(run) = cli.unwrap().command;
+        let Command::Run(run) = cli.unwrap().command else {
+            panic!("not run");
+        };
         assert_eq!(run.guest.args, ["--dir", "-x", "--", "-v"]);
         assert!(run.guest.dirs.is_empty());
     }

@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod compile;
 mod failure;
 mod guest;
 mod load;
 mod output;
+mod trace;
 mod values;
 
 use args::{Cli, Command};
@@ -28,5 +30,7 @@ fn main() {
 fn run(cli: Cli) -> Result<i32, Failure> {
     match cli.command {
         Command::Run(args) => guest::run(&args.guest),
+        Command::Trace(args) => trace::run(&args),
+        Command::Compile(args) => compile::run(&args),
     }
 }
