@@ -17,6 +17,7 @@
 mod minimize;
 mod path;
 mod search;
+mod tree;
 
 use super::table::DefTable;
 use crate::{Block, BlockCall, EntityRef, Function, PackedOption, Type, Value};
@@ -176,7 +177,7 @@ impl Ssa {
     /// Make room for blocks up to number `num_blocks`.
     pub(super) fn add_blocks(&mut self, num_blocks: usize) {
         self.blocks.resize(num_blocks, NEW_BLOCK);
-        self.path.add_blocks(num_blocks);
+        self.path.tree.add_blocks(num_blocks);
     }
 
     pub(super) fn is_sealed(&self, block: Block) -> bool {
@@ -251,7 +252,7 @@ impl Ssa {
 
     #[inline]
     pub(super) fn def_var(&mut self, block: Block, var: u32, value: Value) {
-        let time = self.path.now();
+        let time = self.path.tree.now();
         let last = &mut self.last_assignment[var as usize];
         if self
             .assignments
@@ -264,19 +265,28 @@ impl Ssa {
         self.set_current(block, var, value);
     }
 
-    /// Whether a block begun at one of these times assigns to `var`, or many have done so since.
-    fn is_assigned(&self, var: u32, times: Range<u32>) -> bool {
+    /// When `var` was assigned to last before `time`; `Ok(None)` if never, and an error if it has
+    /// been assigned to so often since that it takes too long to tell.
+    fn assigned_before(&self, var: u32, time: u32) -> Result<Option<u32>, ()> {
         let mut last = self.last_assignment[var as usize];
         for _ in 0..MAX_ASSIGNMENTS {
             let Some(assignment) = self.assignments.get(last as usize) else {
-                return false;
+                return Ok(None);
             };
-            if assignment.time < times.end {
-                return assignment.time >= times.start;
+            if assignment.time < time {
+                return Ok(Some(assignment.time));
             }
             last = assignment.previous;
         }
-        true
+        Err(())
+    }
+
+    /// Whether a block begun at one of these times assigns to `var`, as far as that can be told.
+    fn is_assigned(&self, var: u32, times: Range<u32>) -> bool {
+        match self.assigned_before(var, times.end) {
+            Ok(time) => time.is_some_and(|t| t >= times.start),
+            Err(()) => true,
+        }
     }
 
     /// What `var` holds in the block being filled, if that is known without further ado.
@@ -294,7 +304,7 @@ impl Ssa {
         let current = &mut self.current[var as usize];
         if current.block != block.as_u32() {
             current.block = block.as_u32();
-            current.depth = self.path.depth(block);
+            current.depth = self.path.tree.depth(block);
             if self.block == block.into() {
                 self.defined.push(var);
             }
@@ -361,7 +371,7 @@ impl Ssa {
         let mut node = std::mem::replace(&mut state.incomplete, NONE);
         let first_pred = state.preds.0;
         let (mut early, mut late) = (0, first_pred);
-        if let Some(known) = self.path.preds_at_begin(block) {
+        if let Some(known) = self.path.tree.preds_at_begin(block) {
             while early < known {
                 late = self.preds[late as usize].next;
                 early += 1;

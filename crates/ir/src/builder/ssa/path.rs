@@ -11,108 +11,48 @@
 //! So if a block is a dominator of the one being filled with no barrier between, all blocks on all
 //! ways from the former to the latter have been begun after the former, and are filled.
 //!
-//! In code that is filled in the order of its nesting each step takes a few instructions. Climbing
-//! from block to block is limited, so that no order makes building slow: where the limit is hit,
-//! the block becomes the root of a tree of its own, and less is found without a search.
+//! In code that is filled in the order of its nesting each step takes a few instructions. In other
+//! orders the path may have to be rebuilt again and again; if that becomes too much, the block
+//! becomes the root of a tree of its own, and less is found without a search.
 
 use super::NONE;
-use crate::{Block, EntityRef};
+use super::tree::{Kind, Tree};
+use crate::Block;
 use std::ops::Range;
 
-/// How many blocks are visited to place one block.
-const MAX_CLIMB: usize = 1000;
-
-#[derive(Clone, Copy)]
-struct Node {
-    /// The immediate dominator; `NONE` for a root and a block that is not begun.
-    parent: u32,
-    depth: u32,
-    /// Number of predecessors when it was begun; `NONE` before.
-    preds_at_begin: u32,
-    /// How many blocks were begun before it.
-    begun: u32,
-    /// How many blocks had been begun when its last predecessor was filled, or later.
-    complete: u32,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// It is where its parent says.
-    Placed,
-    /// It is not sealed.
-    Unsealed,
-    /// Not much is known about what is above it.
-    Opaque,
-}
+/// How many blocks are put back on the path for each block begun, on average.
+const CREDIT: usize = 32;
 
 #[derive(Clone)]
 pub(super) struct Path {
-    nodes: Vec<Node>,
+    pub(super) tree: Tree,
     /// The dominators of the block being filled, by depth, and itself.
     path: Vec<u32>,
     /// Those of them that are not [`Kind::Placed`], and maybe some that were not. The last is not.
     barriers: Vec<u32>,
     /// The depth of the last of them.
     barrier_depth: u32,
-    num_begun: u32,
+    /// How many more blocks may be put back on the path.
+    credit: usize,
 }
 
 impl Path {
     pub(super) fn new() -> Self {
         Self {
-            nodes: Vec::new(),
+            tree: Tree::new(),
             path: Vec::new(),
             barriers: Vec::new(),
             barrier_depth: 0,
-            num_begun: 0,
+            credit: 0,
         }
     }
 
     pub(super) fn clear(&mut self) {
-        self.nodes.clear();
+        self.tree.clear();
         self.path.clear();
         self.barriers.clear();
         self.barrier_depth = 0;
-        self.num_begun = 0;
-    }
-
-    pub(super) fn add_blocks(&mut self, num_blocks: usize) {
-        let new = Node {
-            parent: NONE,
-            depth: 0,
-            preds_at_begin: NONE,
-            begun: 0,
-            complete: 0,
-            kind: Kind::Placed,
-        };
-        self.nodes.resize(num_blocks, new);
-    }
-
-    pub(super) fn depth(&self, block: Block) -> u32 {
-        self.nodes[block.index()].depth
-    }
-
-    /// How many blocks have been begun before the one being filled.
-    pub(super) fn now(&self) -> u32 {
-        self.num_begun.wrapping_sub(1)
-    }
-
-    /// The immediate dominator of a block that is filled and no barrier, and which blocks may lie
-    /// on the ways from the former to the latter: those begun after these times.
-    pub(super) fn idom_of(&self, block: Block) -> Option<(Block, Range<u32>)> {
-        let node = self.node(block.as_u32());
-        if node.kind != Kind::Placed || node.parent == NONE {
-            return None;
-        }
-        let between = self.node(node.parent).begun + 1..node.complete;
-        Some((Block::from_u32(node.parent), between))
-    }
-
-    /// How many predecessors `block` had when it was begun.
-    pub(super) fn preds_at_begin(&self, block: Block) -> Option<u32> {
-        let n = self.nodes[block.index()].preds_at_begin;
-        (n != NONE).then_some(n)
+        self.credit = 1000;
     }
 
     /// Whether `block`, of this depth, is a dominator with no barrier between.
@@ -129,9 +69,9 @@ impl Path {
             return None;
         }
         let mut first = self.barriers.len();
-        while first > 0 && self.node(self.barriers[first - 1]).depth > depth {
+        while first > 0 && self.tree.node(self.barriers[first - 1]).depth > depth {
             first -= 1;
-            if self.node(self.barriers[first]).kind == Kind::Opaque {
+            if self.tree.node(self.barriers[first]).kind == Kind::Opaque {
                 return None;
             }
         }
@@ -140,15 +80,11 @@ impl Path {
 
     pub(super) fn unsealed(&self, number: usize) -> Option<Block> {
         let n = self.barriers[number];
-        (self.node(n).kind == Kind::Unsealed).then(|| Block::from_u32(n))
-    }
-
-    fn node(&self, n: u32) -> &Node {
-        &self.nodes[n as usize]
+        (self.tree.node(n).kind == Kind::Unsealed).then(|| Block::from_u32(n))
     }
 
     fn is_on_path(&self, n: u32) -> bool {
-        self.path.get(self.node(n).depth as usize) == Some(&n)
+        self.path.get(self.tree.node(n).depth as usize) == Some(&n)
     }
 
     /// Make `block` the end of the path.
@@ -161,152 +97,107 @@ impl Path {
     ) {
         let n = block.as_u32();
         let is_entry = self.path.is_empty();
-        let node = &mut self.nodes[n as usize];
-        node.preds_at_begin = num_preds;
-        node.begun = self.num_begun;
-        node.complete = self.num_begun;
-        self.num_begun += 1;
+        self.credit += CREDIT;
         let mut clear = true;
-        match self
+        let idom = self
             .idom(preds, &mut clear)
-            .filter(|&idom| self.extend_to(idom, &mut clear))
-        {
-            Some(idom) => {
-                let depth = self.node(idom).depth + 1;
-                let node = &mut self.nodes[n as usize];
-                node.parent = idom;
-                node.depth = depth;
-                node.kind = match (clear, sealed) {
-                    (false, _) => Kind::Opaque,
-                    (true, false) => Kind::Unsealed,
-                    (true, true) => Kind::Placed,
-                };
-            }
-            None => {
-                self.path.clear();
-                self.barriers.clear();
-                if !is_entry {
-                    self.nodes[n as usize].kind = Kind::Opaque;
-                }
-            }
+            .filter(|&idom| self.extend_to(idom));
+        if idom.is_none() {
+            self.path.clear();
+            self.barriers.clear();
+            clear = is_entry;
         }
+        let kind = match (clear, sealed) {
+            (false, _) => Kind::Opaque,
+            (true, false) => Kind::Unsealed,
+            (true, true) => Kind::Placed,
+        };
+        self.tree.place(n, idom, kind, num_preds);
         self.push(n);
         self.update_barrier_depth();
+        let enclosing = self.barriers.last().map_or(NONE, |&b| b);
+        self.tree.set_enclosing(n, enclosing);
     }
 
     /// All predecessors of `block` are known, `late` being those that it did not have when it was
     /// begun. Whether it is the header of a loop or was sealed when it was begun.
     pub(super) fn seal_block(&mut self, block: Block, late: impl Iterator<Item = Block>) -> bool {
         let n = block.as_u32();
-        if self.node(n).kind != Kind::Unsealed {
-            return self.node(n).kind == Kind::Placed;
+        if self.tree.node(n).kind == Kind::Unsealed {
+            let tree = &mut self.tree;
+            let natural = { late }.all(|pred| tree.dominates(n, pred.as_u32()));
+            tree.seal(n, natural);
+            self.update_barrier_depth();
         }
-        let mut climb = MAX_CLIMB;
-        let natural = { late }.all(|pred| self.dominates(n, pred.as_u32(), &mut climb));
-        if !natural {
-            self.nodes[n as usize].kind = Kind::Opaque;
-            return false;
-        }
-        let node = &mut self.nodes[n as usize];
-        node.kind = Kind::Placed;
-        node.complete = self.num_begun;
-        self.update_barrier_depth();
-        true
+        self.tree.node(n).kind == Kind::Placed
     }
 
     fn push(&mut self, n: u32) {
-        debug_assert_eq!(self.path.len() as u32, self.node(n).depth);
+        debug_assert_eq!(self.path.len() as u32, self.tree.node(n).depth);
         self.path.push(n);
-        if self.node(n).kind != Kind::Placed {
+        if self.tree.node(n).kind != Kind::Placed {
             self.barriers.push(n);
         }
     }
 
     fn update_barrier_depth(&mut self) {
         while let Some(&b) = self.barriers.last()
-            && self.node(b).kind == Kind::Placed
+            && self.tree.node(b).kind == Kind::Placed
         {
             self.barriers.pop();
         }
-        self.barrier_depth = self.barriers.last().map_or(0, |&b| self.node(b).depth);
+        self.barrier_depth = self.barriers.last().map_or(0, |&b| self.tree.node(b).depth);
     }
 
     /// The nearest common dominator of some blocks. `clear` becomes false if there are barriers
-    /// off the path below it.
-    fn idom(&self, mut preds: impl Iterator<Item = Block>, clear: &mut bool) -> Option<u32> {
-        let mut climb = MAX_CLIMB;
+    /// between it and one of them.
+    fn idom(&mut self, mut preds: impl Iterator<Item = Block>, clear: &mut bool) -> Option<u32> {
         let first = preds.next()?.as_u32();
         preds.try_fold(first, |idom, pred| {
-            self.common(idom, pred.as_u32(), &mut climb, clear)
+            let pred = pred.as_u32();
+            if idom == pred {
+                return Some(idom);
+            }
+            let (idom_depth, pred_depth) = (self.tree.node(idom).depth, self.tree.node(pred).depth);
+            let above = if idom_depth <= pred_depth { idom } else { pred };
+            // On a path everything is dominated by everything before it.
+            let common = match self.is_on_path(idom) && self.is_on_path(pred) {
+                true => above,
+                false => self.tree.common(idom, pred)?,
+            };
+            *clear &= self.tree.is_clear(common, idom) && self.tree.is_clear(common, pred);
+            Some(common)
         })
     }
 
-    fn common(&self, mut a: u32, mut b: u32, climb: &mut usize, clear: &mut bool) -> Option<u32> {
-        while a != b {
-            let (above, below) = match self.node(a).depth <= self.node(b).depth {
-                true => (a, b),
-                false => (b, a),
-            };
-            // On a path everything is dominated by everything before it.
-            if self.is_on_path(above) && self.is_on_path(below) {
-                return Some(above);
-            }
-            *climb = climb.checked_sub(1)?;
-            *clear &= self.node(below).kind == Kind::Placed;
-            (a, b) = (above, self.node(below).parent);
-            if b == NONE {
-                return None;
-            }
-        }
-        Some(a)
-    }
-
-    /// Whether `above` is a dominator of `below` with no barrier between, and that is not too far
-    /// to see.
-    fn dominates(&self, above: u32, mut below: u32, climb: &mut usize) -> bool {
-        let depth = self.node(above).depth;
-        while self.node(below).depth > depth {
-            if self.is_on_path(below) {
-                return self.is_on_path(above) && self.barrier_depth <= depth;
-            }
-            if *climb == 0 || self.node(below).kind != Kind::Placed {
-                return false;
-            }
-            *climb -= 1;
-            below = self.node(below).parent;
-        }
-        above == below
-    }
-
-    /// Make `n` the end of the path. False if that is too far. `clear` becomes false if there are
-    /// barriers on what is cut off from the path.
-    fn extend_to(&mut self, n: u32, clear: &mut bool) -> bool {
+    /// Make `n` the end of the path. False if that is too far.
+    fn extend_to(&mut self, n: u32) -> bool {
         let mut top = n;
         let mut missing = 0;
         while !self.is_on_path(top) {
-            top = self.node(top).parent;
-            missing += 1;
-            if top == NONE || missing > MAX_CLIMB {
+            top = self.tree.node(top).parent;
+            if top == NONE || self.credit == 0 {
                 return false;
             }
+            self.credit -= 1;
+            missing += 1;
         }
-        let depth = self.node(top).depth;
+        let depth = self.tree.node(top).depth;
         self.path.truncate(depth as usize + 1);
         while let Some(&b) = self.barriers.last()
-            && self.node(b).depth > depth
+            && self.tree.node(b).depth > depth
         {
             self.barriers.pop();
-            *clear &= self.node(b).kind == Kind::Placed;
         }
         self.path.resize(depth as usize + 1 + missing, NONE);
         let mut at = n;
         while at != top {
-            let depth = self.node(at).depth as usize;
-            self.path[depth] = at;
-            at = self.node(at).parent;
+            let node = self.tree.node(at);
+            self.path[node.depth as usize] = at;
+            at = node.parent;
         }
         for i in depth as usize + 1..self.path.len() {
-            if self.node(self.path[i]).kind != Kind::Placed {
+            if self.tree.node(self.path[i]).kind != Kind::Placed {
                 self.barriers.push(self.path[i]);
             }
         }

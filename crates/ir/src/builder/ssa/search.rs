@@ -33,6 +33,9 @@ impl Frame {
 /// The table has this plus the number of a frame for a block that has one.
 const OPEN: u32 = 1 << 31;
 
+/// After so many steps upward it pays to look for a shorter way, and to record what was found.
+const FEW_STEPS: u32 = 4;
+
 /// The end of a search upward.
 enum Found {
     Value(Value),
@@ -73,14 +76,20 @@ impl Ssa {
                     return Found::Open((v.as_u32() & !OPEN) as usize);
                 }
                 let v = func.resolve(v);
-                if at != start {
+                if steps > FEW_STEPS {
                     self.record(start, var, v);
                 }
                 return Found::Value(v);
             }
+            if steps >= FEW_STEPS
+                && let Some(above) = self.same_value_above(at, var)
+            {
+                at = above;
+                continue;
+            }
             at = match (state.sealed, state.num_preds) {
                 (true, 1) => Block::from_u32(state.first_pred),
-                (true, 2..) => match self.path.idom_of(at) {
+                (true, 2..) => match self.path.tree.idom(at) {
                     // Nothing is assigned to it on any way from there.
                     Some((idom, times)) if !self.is_assigned(var, times.clone()) => idom,
                     _ => return Found::Merge(at),
@@ -95,6 +104,17 @@ impl Ssa {
                 anchor = at;
             }
         }
+    }
+
+    /// A block further up at whose end `var` has the same value as at the end of `block`, which
+    /// does not assign to it.
+    fn same_value_above(&self, block: Block, var: u32) -> Option<Block> {
+        let tree = &self.path.tree;
+        // Loops that are over when `block` is begun are between the assignment and `block` as a
+        // whole. The one around it is not left.
+        let time = self.assigned_before(var, tree.begun(block)).ok()?;
+        let top = tree.top_since(block, time);
+        (top != block).then_some(top)
     }
 
     /// The value of `var` in a block where the search ends for other reasons than a merge.
