@@ -68,7 +68,7 @@ impl Default for BuilderContext {
 /// where nothing has been assigned to it holds zero.
 ///
 /// Misuse, such as an instruction in a block that is filled already, panics: it is an error of
-/// the front end, not of its input. Types are not checked here.
+/// the front end, not of its input. Types are checked by [`verify`](crate::verify), not here.
 ///
 /// [`switch_to_block`]: FunctionBuilder::switch_to_block
 /// [`use_var`]: FunctionBuilder::use_var

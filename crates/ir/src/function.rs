@@ -90,7 +90,8 @@ pub struct BlockCallData {
     pub args: ValueList,
 }
 
-/// The edges of a `br_table`.
+/// The edges of a `br_table`. Indices that lead to the same block with the same arguments may share
+/// an edge.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JumpTableData {
     /// Where an index outside the table leads.

@@ -59,8 +59,8 @@ struct BlockState {
     num_preds: u32,
     /// The block the first edge comes from.
     first_pred: u32,
-    /// List of parameters that wait for the block to be sealed.
-    incomplete: u32,
+    /// List of parameters that wait for the block to be sealed, first and last.
+    incomplete: (u32, u32),
     sealed: bool,
     filled: bool,
 }
@@ -70,7 +70,7 @@ const NEW_BLOCK: BlockState = BlockState {
     preds: (NONE, NONE),
     num_preds: 0,
     first_pred: NONE,
-    incomplete: NONE,
+    incomplete: (NONE, NONE),
     sealed: false,
     filled: false,
 };
@@ -350,14 +350,19 @@ impl Ssa {
         outer: Current,
     ) -> Value {
         let param = func.create_pending_param(block, self.types[var as usize]);
-        let state = &mut self.blocks[block.index()];
-        let next = std::mem::replace(&mut state.incomplete, self.incomplete.len() as u32);
+        let node = self.incomplete.len() as u32;
         self.incomplete.push(Incomplete {
             var,
             param,
             outer,
-            next,
+            next: NONE,
         });
+        let list = &mut self.blocks[block.index()].incomplete;
+        match self.incomplete.get_mut(list.1 as usize) {
+            Some(last) => last.next = node,
+            None => list.0 = node,
+        }
+        list.1 = node;
         self.record(block, var, param);
         param
     }
@@ -368,7 +373,7 @@ impl Ssa {
         if std::mem::replace(&mut state.sealed, true) {
             return;
         }
-        let mut node = std::mem::replace(&mut state.incomplete, NONE);
+        let mut node = std::mem::replace(&mut state.incomplete, (NONE, NONE)).0;
         let first_pred = state.preds.0;
         let (mut early, mut late) = (0, first_pred);
         if let Some(known) = self.path.tree.preds_at_begin(block) {

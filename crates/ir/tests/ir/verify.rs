@@ -647,7 +647,7 @@ fn malformed_functions_are_refused_without_panic() {
     other.lists.list(&[v(u32::MAX - 1); 900]);
     let foreign = other.lists.list(&[v(3); 3]);
     let mut refused = 0;
-    for seed in 0..20_000 {
+    for seed in 0..5000 {
         let mut rng = Rng(seed);
         let mut func = every_opcode();
         for _ in 0..1 + rng.below(3) {
@@ -668,7 +668,7 @@ fn malformed_functions_are_refused_without_panic() {
         }
         assert!(func.to_string().starts_with("function u0:3("));
     }
-    assert!(refused > 19_000, "{refused} refused");
+    assert!(refused > 4750, "{refused} refused");
 }
 
 #[test]
