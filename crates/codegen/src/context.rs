@@ -65,6 +65,15 @@ impl Target {
         }
     }
 
+    /// Byte strings that do nothing, by ascending length. Filling the bytes of a patch site with the
+    /// longest that fit disables it, for those who know nothing of the instruction set; nobody may
+    /// execute the code meanwhile.
+    pub fn nop_units(&self) -> &'static [&'static [u8]] {
+        match self.isa {
+            TargetIsa::X64(_) => x64::NOP_UNITS,
+        }
+    }
+
     /// The machine this runs on.
     ///
     /// # Errors

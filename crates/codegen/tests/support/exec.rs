@@ -317,7 +317,7 @@ impl Memory {
         let mut at = 64;
         let mut addresses = Vec::new();
         for c in code {
-            at = (at as usize).next_multiple_of(c.alignment.max(64) as usize);
+            at = at.next_multiple_of(c.alignment.max(64) as usize);
             addresses.push(self.code as u64 + at as u64);
             at += c.code.len();
         }

@@ -248,7 +248,7 @@ pub fn fcmp(cond: FloatCC, ty: Type, x: u64, y: u64) -> bool {
         FloatCC::Unordered => unordered,
         FloatCC::Equal => x == y,
         FloatCC::NotEqual => x != y,
-        FloatCC::OrderedNotEqual => x < y || x > y,
+        FloatCC::OrderedNotEqual => x.partial_cmp(&y).is_some_and(|o| o.is_ne()),
         FloatCC::UnorderedOrEqual => unordered || x == y,
         FloatCC::LessThan => x < y,
         FloatCC::LessThanOrEqual => x <= y,

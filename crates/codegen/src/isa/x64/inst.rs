@@ -152,6 +152,10 @@ impl Mem {
 /// Two-operand integer operations, numbered as `/digit` of the immediate group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
+#[allow(
+    dead_code,
+    reason = "the encodings cover each group of the manual; not all are selected yet"
+)]
 pub(crate) enum Alu {
     Add = 0,
     Or = 1,
@@ -178,6 +182,10 @@ pub(crate) enum Shift {
 
 /// One-operand integer operations that write their operand.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(
+    dead_code,
+    reason = "the encodings cover each group of the manual; not all are selected yet"
+)]
 pub(crate) enum Unary {
     Not,
     Neg,
@@ -209,6 +217,10 @@ pub(crate) enum FAlu {
 
 /// Bitwise operations on whole vector registers (`andps` and kin).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(
+    dead_code,
+    reason = "the encodings cover each group of the manual; not all are selected yet"
+)]
 pub(crate) enum FLogic {
     And,
     /// `dst = !dst & src`
@@ -229,6 +241,10 @@ pub(crate) enum RoundMode {
 
 /// An instruction in 16 bytes.
 #[derive(Clone, Copy, PartialEq, Debug)]
+#[allow(
+    dead_code,
+    reason = "the encodings cover each group of the manual; not all are selected yet"
+)]
 pub(crate) enum Inst {
     // Moves.
     /// `mov dst, src`: 32 bits (zero-extending) or 64.

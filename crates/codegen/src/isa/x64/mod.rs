@@ -11,3 +11,7 @@ pub(crate) mod select;
 
 pub(crate) use abi::X64;
 pub use abi::X64Features;
+
+/// `nop` of one byte and of the length of a patch site (Intel SDM vol. 2, NOP: recommended
+/// multi-byte sequences).
+pub(crate) const NOP_UNITS: &[&[u8]] = &[&[0x90], &[0x0f, 0x1f, 0x44, 0x00, 0x00]];

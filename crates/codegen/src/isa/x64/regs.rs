@@ -9,11 +9,7 @@ macro_rules! regs {
 }
 regs!(int: RAX = 0, RCX = 1, RDX = 2, RBX = 3, RSP = 4, RBP = 5, RSI = 6, RDI = 7,
     R8 = 8, R9 = 9, R10 = 10, R11 = 11, R12 = 12, R13 = 13, R14 = 14, R15 = 15);
-regs!(float: XMM0 = 0, XMM1 = 1, XMM2 = 2, XMM3 = 3, XMM4 = 4, XMM5 = 5, XMM6 = 6, XMM7 = 7);
+regs!(float: XMM0 = 0, XMM1 = 1);
 
-/// Integer registers that can hold values: all but the stack and frame pointers.
-pub(crate) const ALLOCATABLE_INT: RegSet = RegSet::from_bits(0xffff & !(1 << 4) & !(1 << 5));
-/// Vector registers that can hold values.
-pub(crate) const ALLOCATABLE_FLOAT: RegSet = RegSet::from_bits(0xffff << 32);
 /// Registers a System V callee preserves, `rbp` and `rsp` aside.
 pub(crate) const CALLEE_SAVED: RegSet = RegSet::from_slice(&[RBX, R12, R13, R14, R15]);
