@@ -314,7 +314,7 @@ impl Memory {
 
     /// Load a module, its sites all on or all off.
     pub fn load(&self, funcs: &[Function], code: &[CompiledCode], sites_on: bool) -> Loaded {
-        let mut at = 64;
+        let mut at = 64usize;
         let mut addresses = Vec::new();
         for c in code {
             at = at.next_multiple_of(c.alignment.max(64) as usize);
