@@ -1,6 +1,6 @@
 //! Programs that use what they import.
 
-use crate::run_wat;
+use crate::{run, run_wat};
 use nopal_wasi::WasiCtxBuilder;
 use nopal_wasm::TrapKind;
 
@@ -160,4 +160,20 @@ fn memory_that_has_grown_is_seen() {
     );
     let outcome = run_wat(&wat, &mut WasiCtxBuilder::new()).unwrap();
     assert_eq!(outcome, (0, "hi!!".into()));
+}
+
+#[test]
+fn a_rust_program_runs() {
+    let host = tempfile::tempdir().unwrap();
+    let mut builder = WasiCtxBuilder::new();
+    builder
+        .args(["files", "a", "b c"])
+        .env("K", "v")
+        .stdin(Box::new(&b"first\nsecond\nthird"[..]))
+        .preopened_dir(host.path(), ".")
+        .unwrap();
+    let (code, output) = run(include_bytes!("../programs/files.wasm"), &mut builder).unwrap();
+    assert_eq!(output, include_str!("../programs/files.expected"));
+    assert_eq!(code, 42);
+    assert_eq!(std::fs::read_dir(host.path()).unwrap().count(), 0);
 }
