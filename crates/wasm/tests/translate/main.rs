@@ -5,7 +5,7 @@ mod malformed;
 mod spec;
 
 use nopal_ir::Function;
-use nopal_wasm::{Error, Inspector, Sites};
+use nopal_wasm::{Error, ErrorKind, Inspector, Sites};
 
 /// The IR of every function a module defines.
 fn translate(wasm: &[u8], sites: Sites) -> Result<Vec<Function>, Error> {
@@ -29,5 +29,5 @@ fn translate_and_verify(wasm: &[u8], sites: Sites) -> Result<Vec<Function>, Erro
 }
 
 fn is_unsupported(err: &Error) -> bool {
-    err.to_string().starts_with("unsupported")
+    matches!(err.kind(), ErrorKind::Unsupported { .. })
 }
