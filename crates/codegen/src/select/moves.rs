@@ -86,6 +86,10 @@ impl<I: Isa> Selector<'_, I> {
 
     /// Emit a single move.
     fn one_move(&mut self, m: Move, free: RegSet) {
+        // Backward edges deliver values even where the loop does without them.
+        if let Loc::Reg(d) = m.dst {
+            self.used.insert(d);
+        }
         match (m.dst, m.src) {
             (Loc::Reg(d), Loc::Reg(s)) => self.emit(I::mov(d, s)),
             (Loc::Reg(d), Loc::Place(p)) => self.emit(I::load(d, p, m.ty)),
