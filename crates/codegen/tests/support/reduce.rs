@@ -93,8 +93,9 @@ fn reduce_function(
     // Instructions, in runs of halving length, from the end.
     let mut run = best[i].num_insts().next_power_of_two();
     while run > 0 {
-        let mut end = best[i].num_insts();
-        while end > 0 {
+        let mut last = best[i].num_insts();
+        while last > 0 {
+            let end = last;
             let start = end.saturating_sub(run);
             let best_func = &best[i];
             let cut = Cut {
@@ -105,7 +106,8 @@ fn reduce_function(
                 ..Cut::default()
             };
             attempt(best, i, &cut, fails);
-            end = start;
+            // Dead code has gone with what was left out.
+            last = start.min(best[i].num_insts());
         }
         run /= 2;
     }
