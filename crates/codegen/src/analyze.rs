@@ -314,9 +314,10 @@ impl Analysis {
         if to <= from {
             return l;
         }
-        let l = self.loop_of[to as usize];
-        if l != NO_LOOP && self.loops[l as usize].first == to {
-            return self.loops[l as usize].parent;
+        // An edge may enter a loop anywhere; what it comes from is outside all the same.
+        let mut l = self.loop_of[to as usize];
+        while l != NO_LOOP && self.loops[l as usize].first > from {
+            l = self.loops[l as usize].parent;
         }
         l
     }
@@ -530,7 +531,7 @@ impl Analysis {
         };
         let pos = self.pos[block.index()];
         let start = self.first_pred[pos as usize].min(info.def);
-        let end = match self.loop_of[pos as usize] {
+        let end = match self.stretch_of[pos as usize] {
             l if l != NO_LOOP && self.loops[l as usize].first == pos => {
                 self.loops[l as usize].end_point.max(info.end)
             }
