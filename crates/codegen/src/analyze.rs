@@ -521,6 +521,12 @@ impl Analysis {
         }
     }
 
+    /// The program point of an instruction of the block at `pos`.
+    pub(crate) fn point(&self, func: &Function, pos: u32, inst: Inst) -> u32 {
+        let first = func.block(self.order[pos as usize]).first;
+        self.points[pos as usize] + inst.as_u32() - first + 1
+    }
+
     /// The stretch during which a stack cell that holds `v` must not hold anything else: twice the
     /// program point, plus one where a result is written. The cell of a block parameter is
     /// written on the edges that lead to the block.

@@ -17,12 +17,14 @@ pub(crate) struct Cells {
 
 impl Cells {
     /// Give each slot a cell so that slots whose extents overlap have different ones: a linear
-    /// scan over extents in order of their starts.
+    /// scan over extents in order of their starts. `late` are slots that are read as late as at a
+    /// program point.
     pub(super) fn colour(
         &mut self,
         func: &Function,
         an: &Analysis,
         slots: &[Value],
+        late: impl Iterator<Item = (u32, u32)>,
         frame: &mut Frame,
     ) {
         frame.spill_cells.clear();
@@ -37,6 +39,10 @@ impl Cells {
                 an.cell_extent(func, v)
             };
             self.extents.push((start, end, slot as u32));
+        }
+        for (slot, point) in late {
+            let end = &mut self.extents[slot as usize].1;
+            *end = (*end).max(2 * point + 1);
         }
         self.extents.sort_unstable();
         let mut cells = 0;

@@ -150,6 +150,9 @@ pub(crate) struct Scratch {
     call: ParamLocs,
     call_moves: Vec<Move>,
     slot_values: Vec<Value>,
+    /// Values that are read after their last use, at the program point of the instruction into
+    /// which that use is merged.
+    late_uses: Vec<(Value, u32)>,
     late_chunks: Vec<Chunk>,
     chunks: Vec<Chunk>,
     edge_moves: [Vec<Move>; 2],
@@ -280,6 +283,7 @@ impl<'a, I: Isa> Selector<'a, I> {
         self.s.latch_of.resize(n, u32::MAX);
         self.s.latch_pool.clear();
         self.s.slot_values.clear();
+        self.s.late_uses.clear();
         self.s.late_chunks.clear();
         self.s.chunks.clear();
         self.s.block_labels.clear();
@@ -501,9 +505,17 @@ impl<'a, I: Isa> Selector<'a, I> {
         self.out.frame.has_calls = self.has_calls;
         self.out.frame.stack_slots = self.own_stack_slots + self.ret_area;
         let Scratch {
-            cells, slot_values, ..
+            cells,
+            slot_values,
+            late_uses,
+            vals,
+            ..
         } = self.s;
-        cells.colour(self.func, self.an, slot_values, &mut self.out.frame);
+        let late = late_uses.iter().filter_map(|&(v, point)| {
+            let slot = vals[v.index()].slot;
+            (slot != NO_SLOT && slot & INCOMING == 0).then_some((slot, point))
+        });
+        cells.colour(self.func, self.an, slot_values, late, &mut self.out.frame);
     }
 
     /// The source location of the current instruction.

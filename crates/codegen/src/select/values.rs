@@ -491,9 +491,21 @@ impl<I: Isa> Selector<'_, I> {
         (self.func.opcode(def) == opcode).then(|| *self.func.inst(def))
     }
 
-    /// The instruction that defines `v` is merged into the current one.
+    /// The instruction that defines `v` is merged into the current one, which is where its operands
+    /// are read then.
     pub(crate) fn mark_fused(&mut self, v: Value) {
         let v = self.repr(v);
         self.s.vals[v.index()].mark = true;
+        let ValueDef::Result(def, _) = self.func.value_def(v) else {
+            unreachable!("only results of instructions are merged")
+        };
+        let here = self.an.point(self.func, self.pos, self.current);
+        let (an, late_uses) = (self.an, &mut self.s.late_uses);
+        self.func.for_each_operand(def, |v| {
+            let v = an.repr[v.index()];
+            if an.values[v.index()].end < here {
+                late_uses.push((v, here));
+            }
+        });
     }
 }
