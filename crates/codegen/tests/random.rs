@@ -73,6 +73,9 @@ fn check_seeds(target: &Target, start: u64, seeds: u64) {
     let mut checker = Checker::new();
     for seed in start..start + seeds {
         check_seed(&mut checker, target, seed, largest);
+        if (seed + 1 - start).is_multiple_of(5000) {
+            println!("{} seeds", seed + 1 - start);
+        }
     }
     // The programs are not trivial.
     assert!(checker.runs > 2 * seeds, "{} runs", checker.runs);

@@ -221,15 +221,64 @@ struct TrapFrame {
     /// The address of the instruction that trapped.
     pc: u64,
     signal: i32,
+    /// The addresses of all code.
+    code: std::ops::Range<u64>,
+}
+
+/// A timer of this thread's CPU time that raises `SIGALRM`, to end code that does not.
+struct Timer(libc::timer_t);
+
+/// Milliseconds of CPU time code may take. The interpreter has done the same in less.
+const TIME_LIMIT: i64 = 200;
+
+impl Timer {
+    fn new() -> Timer {
+        // SAFETY: the event names a signal that is handled and the calling thread.
+        unsafe {
+            let mut event: libc::sigevent = std::mem::zeroed();
+            event.sigev_notify = libc::SIGEV_THREAD_ID;
+            event.sigev_signo = libc::SIGALRM;
+            event.sigev_notify_thread_id = libc::gettid();
+            let mut timer = std::mem::zeroed();
+            let clock = libc::CLOCK_THREAD_CPUTIME_ID;
+            assert_eq!(libc::timer_create(clock, &mut event, &mut timer), 0);
+            Timer(timer)
+        }
+    }
+
+    /// Raise the signal after some milliseconds, again and again; never if 0.
+    fn set(&self, milliseconds: i64) {
+        let every = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 1_000_000 * milliseconds,
+        };
+        let spec = libc::itimerspec {
+            it_interval: every,
+            it_value: every,
+        };
+        // SAFETY: the timer exists as long as `self`.
+        unsafe { libc::timer_settime(self.0, 0, &spec, ptr::null_mut()) };
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // SAFETY: it was created by `new`.
+        unsafe { libc::timer_delete(self.0) };
+    }
 }
 
 thread_local! {
+    static TIMER: Timer = Timer::new();
     static TRAP_FRAME: Cell<*mut TrapFrame> = const { Cell::new(ptr::null_mut()) };
     static RUNNING: Cell<*const Loaded> = const { Cell::new(ptr::null()) };
 }
 
 extern "C" fn on_signal(signal: i32, _info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     let frame = TRAP_FRAME.get();
+    if frame.is_null() && signal == libc::SIGALRM {
+        return;
+    }
     if frame.is_null() {
         // Not ours: the same again, with the default action.
         // SAFETY: resetting a signal's action is always allowed.
@@ -240,6 +289,10 @@ extern "C" fn on_signal(signal: i32, _info: *mut libc::siginfo_t, context: *mut 
     unsafe {
         let context = &mut *context.cast::<libc::ucontext_t>();
         let regs = &mut context.uc_mcontext.gregs;
+        let pc = regs[libc::REG_RIP as usize] as u64;
+        if signal == libc::SIGALRM && !(*frame).code.contains(&pc) {
+            return;
+        }
         (*frame).pc = regs[libc::REG_RIP as usize] as u64;
         (*frame).signal = signal;
         regs[libc::REG_RIP as usize] = (*frame).recover as i64;
@@ -250,7 +303,13 @@ extern "C" fn on_signal(signal: i32, _info: *mut libc::siginfo_t, context: *mut 
 fn install_handlers() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        for signal in [libc::SIGILL, libc::SIGFPE, libc::SIGSEGV, libc::SIGTRAP] {
+        for signal in [
+            libc::SIGILL,
+            libc::SIGFPE,
+            libc::SIGSEGV,
+            libc::SIGTRAP,
+            libc::SIGALRM,
+        ] {
             // SAFETY: the handler only touches its context and memory of its own thread.
             unsafe {
                 let mut action: libc::sigaction = std::mem::zeroed();
@@ -420,7 +479,9 @@ impl Loaded {
             recover: 0,
             pc: 0,
             signal: 0,
+            code: self.addresses[0]..self.addresses[0] + CODE_SIZE as u64,
         };
+        TIMER.with(|t| t.set(TIME_LIMIT));
         TRAP_FRAME.set(&mut frame);
         RUNNING.set(self);
         // SAFETY: the code has been compiled for this signature. What it does to memory is what
@@ -430,10 +491,12 @@ impl Loaded {
         };
         TRAP_FRAME.set(ptr::null_mut());
         RUNNING.set(ptr::null());
+        TIMER.with(|t| t.set(0));
         let log = self.log.take();
         match result {
             0 => Ok((Outcome::Return, log)),
             1 => Err("a callee-saved register was not preserved".into()),
+            _ if frame.signal == libc::SIGALRM => Err("it does not end".into()),
             _ => self.trap_at(&frame).map(|code| (Outcome::Trap(code), log)),
         }
     }

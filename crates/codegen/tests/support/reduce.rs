@@ -324,11 +324,11 @@ impl Copy<'_> {
                 },
                 None => self.data(*func.inst(inst)),
             };
-            let ty = match func.inst_results(inst).next() {
-                Some(v) => func.value_type(v),
-                None => Type::INVALID,
-            };
-            self.out.push_inst_with_results(data, ty, func.srcloc(inst));
+            // Operands may be defined later in the layout, so their types are not known here.
+            let copy = self.out.push_inst(data, func.srcloc(inst));
+            for v in func.inst_results(inst) {
+                self.out.push_result(copy, func.value_type(v));
+            }
         }
     }
 
