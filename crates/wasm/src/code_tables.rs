@@ -1,5 +1,6 @@
 //! What is known about the machine code of a module.
 
+use crate::arch;
 use crate::module_info::ModuleInfo;
 use crate::site_table::SiteTable;
 use crate::trap::{Frame, TrapKind};
@@ -104,6 +105,13 @@ impl CallTable {
         let at = self.offsets.binary_search(&ret_offset).ok()?;
         Some(self.srclocs[at])
     }
+
+    /// The call that the instruction at `offset` is, if it is one.
+    fn at(&self, offset: u32) -> Option<u32> {
+        let after = self.offsets.partition_point(|&ret| ret <= offset);
+        let ret = *self.offsets.get(after)?;
+        (ret - offset <= arch::MAX_CALL_LEN).then(|| self.srclocs[after])
+    }
 }
 
 impl CodeTables {
@@ -188,7 +196,9 @@ impl CodeTables {
             let call = self.maps.calls.find(offset);
             call.or_else(|| self.maps.sites.wasm_offset_at(offset))
         } else {
-            self.maps.traps.find(offset).map(|(_, srcloc)| srcloc)
+            // Calls fault if they overflow the stack.
+            let trap = self.maps.traps.find(offset).map(|(_, srcloc)| srcloc);
+            trap.or_else(|| self.maps.calls.at(offset))
         };
         Some(Frame {
             module: self.name.clone(),

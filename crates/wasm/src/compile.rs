@@ -12,7 +12,6 @@ use crate::{Error, Result};
 use nopal_codegen::{Context, Target};
 use nopal_ir::{BuilderContext, CallConv, ExternalName, Function, Signature};
 use rayon::prelude::*;
-use std::fmt;
 use std::sync::Mutex;
 
 /// The least number of bytes of function bodies in a chunk, the last one excepted.
@@ -103,12 +102,6 @@ impl WorkerPool {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Worker>> {
         // The vector is whole at all times.
         self.0.lock().unwrap_or_else(|err| err.into_inner())
-    }
-}
-
-impl fmt::Debug for WorkerPool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "WorkerPool({} idle)", self.lock().len())
     }
 }
 

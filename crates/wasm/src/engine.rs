@@ -9,15 +9,15 @@ use crate::{Error, FuncType, Result, signals};
 use nopal_codegen::Target;
 use nopal_ir::{BuilderContext, Function};
 use nopal_live::{Code, CodeSpace, SpaceConfig, VectorState};
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 /// Compiles modules and holds their code.
 ///
 /// Cheap to clone; all clones are the same engine. Modules and stores of one engine work together.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Engine(Arc<EngineInner>);
 
-#[derive(Debug)]
 struct EngineInner {
     config: Config,
     target: Target,
@@ -104,6 +104,12 @@ impl Engine {
         let code = text.publish(&self.0.space, 0)?;
         // Another thread may have been faster.
         Ok(slot.get_or_init(|| code).base())
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Engine").field(self.config()).finish()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::site_table::Site;
 use crate::{Error, ExternType, Result, SiteKind};
 use nopal_live::{Code, SiteId};
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -18,10 +19,9 @@ use std::sync::{Arc, OnceLock};
 ///
 /// Cheap to clone; all clones share the code, and so do all instances, in whatever stores and
 /// threads they are. The code is freed with the last clone and the last store that has an instance.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Module(Arc<ModuleInner>);
 
-#[derive(Debug)]
 struct ModuleInner {
     /// None if the module defines no functions. Dropped before the tables, which it is tagged with.
     code: Option<Code>,
@@ -221,6 +221,15 @@ impl Module {
             }
         })
         .collect()
+    }
+}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module")
+            .field("name", &self.name())
+            .field("code", &format_args!("{:#x?}", self.code_range()))
+            .finish_non_exhaustive()
     }
 }
 

@@ -7,6 +7,9 @@ use libc::{REG_EFL, REG_RBP, REG_RDI, REG_RIP, REG_RSP};
 /// What fills the gaps between functions: instructions that stop.
 pub(crate) const PADDING: u8 = 0xcc;
 
+/// The length of the longest call instruction: indirect, through memory at a register plus 32 bits.
+pub(crate) const MAX_CALL_LEN: u32 = 8;
+
 /// Call `trampoline(context, code, args)`, on another stack if `stack_top` is not 0.
 ///
 /// The stack pointer to resume from is stored to `host_sp` first. Returns 0 if the trampoline

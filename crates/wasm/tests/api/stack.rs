@@ -155,3 +155,37 @@ fn large_frames_do_not_jump_over_the_guard() -> Test {
     assert_eq!(f.call(&mut store, 0)?, 0);
     Ok(())
 }
+
+#[test]
+fn frames_larger_than_the_guard_do_not_jump_over_it() -> Test {
+    // Locals that live across a call take a slot each: about 60 KiB.
+    let count = 7500;
+    let sets: String = (1..=count)
+        .map(|i| {
+            format!(
+                "(local.set {i} (i64.load offset={} (local.get 0)))",
+                i % 500
+            )
+        })
+        .collect();
+    let adds: String = (1..=count)
+        .map(|i| format!("(local.get {i}) i64.add "))
+        .collect();
+    let text = format!(
+        r#"(module (memory 1)
+            (func $f (export "f") (param i32) (result i64) (local {})
+                {sets}
+                (if (local.get 0) (then (drop (call $f (local.get 0)))))
+                (i64.const 1) {adds}))"#,
+        "i64 ".repeat(count)
+    );
+    let (mut store, instance) = instance(&text);
+    let f = instance.get_typed_func::<i32, i64>(&mut store, "f")?;
+    assert_eq!(f.call(&mut store, 0)?, 1);
+    let error = f.call(&mut store, 1).unwrap_err();
+    assert_eq!(kind(&error), Some(TrapKind::StackOverflow));
+    let depth = error.trap().expect("a trap").depth();
+    assert!((10..20).contains(&depth), "{depth} frames");
+    assert_eq!(f.call(&mut store, 0)?, 1);
+    Ok(())
+}
