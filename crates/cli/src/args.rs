@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const EXIT_CODES: &str = "\
@@ -31,7 +31,7 @@ pub(crate) enum Command {
 
 /// Run a program.
 #[derive(Args, Debug)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, override_usage = "nopal run [OPTIONS] FILE [ARGS]...")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) guest: GuestArgs,
@@ -45,7 +45,10 @@ Patterns:
 
 /// Run a program and record the entries and exits of functions.
 #[derive(Args, Debug)]
-#[command(after_help = format!("{PATTERNS}\n\n{EXIT_CODES}"))]
+#[command(
+    after_help = format!("{PATTERNS}\n\n{EXIT_CODES}"),
+    override_usage = "nopal trace [OPTIONS] FILE [ARGS]..."
+)]
 pub(crate) struct TraceArgs {
     /// Functions to trace: those that match any pattern
     #[arg(
@@ -135,16 +138,23 @@ pub(crate) struct GuestArgs {
     /// Call the exported function F with ARGS, and print its results one a line, instead of running the program
     #[arg(long, value_name = "F")]
     pub(crate) invoke: Option<String>,
-    /// The module: binary, or text (.wat)
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-    /// Arguments of the program; options after FILE are the program's, too
-    #[arg(
-        value_name = "ARGS",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
-    pub(crate) args: Vec<OsString>,
+    /// The module, binary or text (.wat), and the arguments of the program. Options after FILE are
+    /// the program's, too
+    // One argument to clap: what follows the first value of it is not looked at.
+    #[arg(value_name = "FILE [ARGS]", required = true, trailing_var_arg = true)]
+    program: Vec<OsString>,
+}
+
+impl GuestArgs {
+    /// The module.
+    pub(crate) fn file(&self) -> &Path {
+        Path::new(&self.program[0])
+    }
+
+    /// The arguments of the program.
+    pub(crate) fn args(&self) -> &[OsString] {
+        &self.program[1..]
+    }
 }
 
 /// A duration: a number and a unit.
@@ -214,7 +224,7 @@ mod tests {
     #[test]
     fn errors_name_what_is_wrong_in_one_line() {
         let missing = usage(&["nopal", "run"]);
-        assert!(missing.contains("<FILE>"), "{missing}");
+        assert!(missing.contains("FILE"), "{missing}");
         assert!(!missing.contains('\n'), "{missing}");
         let unknown = usage(&["nopal", "run", "--nonsense", "x.wasm"]);
         assert!(unknown.contains("--nonsense"), "{unknown}");
@@ -239,7 +249,7 @@ mod tests {
         let Command::Run(run) = cli.unwrap().command else {
             panic!("not run");
         };
-        assert_eq!(run.guest.args, ["--dir", "-x", "--", "-v"]);
+        assert_eq!(run.guest.args(), ["--dir", "-x", "--", "-v"]);
         assert!(run.guest.dirs.is_empty());
     }
 }

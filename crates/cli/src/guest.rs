@@ -12,10 +12,10 @@ use std::path::Path;
 
 /// `nopal run`.
 pub(crate) fn run(args: &GuestArgs) -> Result<i32, Failure> {
-    let wasm = load::read(&args.file)?;
+    let wasm = load::read(args.file())?;
     // Nobody can attach a hook: the sites would be of no use.
     let engine = load::engine(Sites::NONE)?;
-    let module = load::compile(&engine, &args.file, &wasm)?;
+    let module = load::compile(&engine, args.file(), &wasm)?;
     Guest::new(args, &module)?.call()
 }
 
@@ -99,14 +99,14 @@ impl<'a> Guest<'a> {
     fn failure(&self, error: Error) -> Failure {
         match error.trap() {
             Some(trap) => Failure::Trap(trap.clone()),
-            None => load::failure(&self.args.file, &error),
+            None => load::failure(self.args.file(), &error),
         }
     }
 }
 
 /// What to call, checked before anything runs.
 fn entry(args: &GuestArgs, module: &Module) -> Result<Entry, Failure> {
-    let file = args.file.display();
+    let file = args.file().display();
     let name = args.invoke.as_deref().unwrap_or("_start");
     let Some(ty) = values::exported_function(module, name) else {
         let advice = match values::exported_functions(module) {
@@ -119,7 +119,7 @@ fn entry(args: &GuestArgs, module: &Module) -> Result<Entry, Failure> {
         )));
     };
     if args.invoke.is_some() {
-        let params = values::parse_all(&args.args, &ty)
+        let params = values::parse_all(args.args(), &ty)
             .map_err(|message| Failure::Usage(format!("{file}: `{name}` {message}")))?;
         return Ok(Entry::Invoke(name.into(), params));
     }
@@ -135,9 +135,10 @@ fn entry(args: &GuestArgs, module: &Module) -> Result<Entry, Failure> {
 fn world(args: &GuestArgs) -> Result<WasiCtx, Failure> {
     let mut builder = WasiCtx::builder();
     builder.inherit_stdio();
-    builder.arg(args.file.file_name().unwrap_or(args.file.as_os_str()));
+    let file = args.file();
+    builder.arg(file.file_name().unwrap_or(file.as_os_str()));
     if args.invoke.is_none() {
-        builder.args(&args.args);
+        builder.args(args.args());
     }
     for variable in &args.env {
         let (name, value) = split_once(variable, b"=").ok_or_else(|| {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Run a guest and trace it; returns its exit code.
 pub(crate) fn run(args: &TraceArgs) -> Result<i32, Failure> {
     let patterns = Patterns::new(&args.patterns).map_err(|e| Failure::Usage(e.to_string()))?;
-    let file = &args.guest.file;
+    let file = args.guest.file();
     let wasm = load::read(file)?;
     let engine = load::engine(Sites {
         loops: false,

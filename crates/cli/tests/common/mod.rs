@@ -2,6 +2,7 @@
 
 #![allow(
     dead_code,
+    unreachable_pub,
     reason = "every test binary has a copy, and none uses all of it"
 )]
 
