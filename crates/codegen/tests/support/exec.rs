@@ -221,8 +221,8 @@ struct TrapFrame {
     /// The address of the instruction that trapped.
     pc: u64,
     signal: i32,
-    /// The addresses of all code.
-    code: std::ops::Range<u64>,
+    /// Where all code starts and ends.
+    code: [u64; 2],
 }
 
 /// A timer of this thread's CPU time that raises `SIGALRM`, to end code that does not.
@@ -290,7 +290,7 @@ extern "C" fn on_signal(signal: i32, _info: *mut libc::siginfo_t, context: *mut 
         let context = &mut *context.cast::<libc::ucontext_t>();
         let regs = &mut context.uc_mcontext.gregs;
         let pc = regs[libc::REG_RIP as usize] as u64;
-        if signal == libc::SIGALRM && !(*frame).code.contains(&pc) {
+        if signal == libc::SIGALRM && !((*frame).code[0]..(*frame).code[1]).contains(&pc) {
             return;
         }
         (*frame).pc = regs[libc::REG_RIP as usize] as u64;
@@ -479,7 +479,7 @@ impl Loaded {
             recover: 0,
             pc: 0,
             signal: 0,
-            code: self.addresses[0]..self.addresses[0] + CODE_SIZE as u64,
+            code: [self.addresses[0], self.addresses[0] + CODE_SIZE as u64],
         };
         TIMER.with(|t| t.set(TIME_LIMIT));
         TRAP_FRAME.set(&mut frame);
