@@ -67,7 +67,7 @@ pub(crate) struct TraceArgs {
     /// Switch the hooks off when they were on for this time
     #[arg(long = "for", value_name = "T", value_parser = duration)]
     pub(crate) on_for: Option<Duration>,
-    /// What to write: lines of text, or a file for https://ui.perfetto.dev
+    /// What to write: lines of text, or a file for <https://ui.perfetto.dev>
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
     /// Where to write it, instead of standard error

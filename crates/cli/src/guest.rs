@@ -13,8 +13,8 @@ use std::path::Path;
 /// `nopal run`.
 pub(crate) fn run(args: &GuestArgs) -> Result<i32, Failure> {
     let wasm = load::read(args.file())?;
-    // Nobody can attach a hook: the sites would be of no use.
-    let engine = load::engine(Sites::NONE)?;
+    // Sites are always compiled in: a program need not be started in order to be observed.
+    let engine = load::engine(Sites::ALL)?;
     let module = load::compile(&engine, args.file(), &wasm)?;
     Guest::new(args, &module)?.call()
 }
