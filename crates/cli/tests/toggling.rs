@@ -59,6 +59,8 @@ fn load(path: &Path) -> (Module, Vec<u32>) {
 
 #[test]
 fn traced_programs_print_what_they_should() {
+    // A program that stays in one function may meet no hook at all.
+    let mut records = 0;
     for (path, expected) in corpus() {
         let (module, functions) = load(&path);
         let mut options = TraceOptions::default();
@@ -69,25 +71,29 @@ fn traced_programs_print_what_they_should() {
         let (output, times) = run_toggled(&module, tracer.switch());
         let summary = tracer.finish().unwrap();
         assert_eq!(output, expected, "{}", path.display());
-        assert!(
-            times > 0 && summary.records > 0,
-            "{}: {times} {summary:?}",
-            path.display()
-        );
+        assert!(times > 10, "{}: {times}", path.display());
         assert_eq!(summary.limit_reached, None);
+        records += summary.records;
     }
+    assert!(records > 1000, "{records}");
 }
 
 #[test]
 fn counted_programs_print_what_they_should() {
+    let mut calls = 0;
     for (path, expected) in corpus() {
         let (module, functions) = load(&path);
         let counts = Counts::new(&module, &functions).unwrap();
         let (output, times) = run_toggled(&module, counts.switch());
         assert_eq!(output, expected, "{}", path.display());
-        let total: u64 = counts.by_function().iter().map(|(_, count)| count).sum();
-        assert!(times > 0 && total > 0, "{}", path.display());
+        assert!(times > 10, "{}: {times}", path.display());
+        calls += counts
+            .by_function()
+            .iter()
+            .map(|(_, count)| count)
+            .sum::<u64>();
     }
+    assert!(calls > 1000, "{calls}");
 }
 
 #[test]
