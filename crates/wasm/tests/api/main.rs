@@ -5,6 +5,7 @@ mod host;
 mod items;
 mod linking;
 mod modules;
+mod signals;
 mod sites;
 mod stack;
 mod threads;

@@ -221,3 +221,71 @@ fn a_hook_makes_the_guest_trap() -> Test {
     assert_eq!(hook.panic_message(), None);
     Ok(())
 }
+
+#[test]
+fn sites_are_switched_under_running_guests() -> Test {
+    use nopal_live::Protocol;
+    let engine = Engine::default();
+    let module = module(
+        &engine,
+        r#"(module
+            (func $step (param i64) (result i64)
+                (i64.add (i64.mul (local.get 0) (i64.const 6364136223846793005)) (i64.const 1)))
+            (func (export "run") (param i64) (result i64) (local $x i64)
+                (loop $next
+                    (local.set $x (call $step (local.get $x)))
+                    (br_if $next (i64.ne (i64.const 0)
+                        (local.tee 0 (i64.sub (local.get 0) (i64.const 1))))))
+                (local.get $x)))"#,
+    );
+    const STEPS: i64 = 3_000_000;
+    let mut expected = 0i64;
+    for _ in 0..STEPS {
+        expected = expected.wrapping_mul(6364136223846793005).wrapping_add(1);
+    }
+    let run = || -> Result<i64> {
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[])?;
+        let run = instance.get_typed_func::<i64, i64>(&mut store, "run")?;
+        run.call(&mut store, STEPS)
+    };
+    let space = engine.code_space();
+    let (count, call) = (space.count_hook()?, engine.call_hook(|_, _| {})?);
+    let ids = || module.sites().iter().map(Site::id);
+    std::thread::scope(|scope| -> Test {
+        let guests = [scope.spawn(run), scope.spawn(run)];
+        let mut toggles = 0u32;
+        while guests.iter().any(|guest| !guest.is_finished()) {
+            let hook: &dyn nopal_live::Hook = if toggles.is_multiple_of(2) {
+                &count
+            } else {
+                &call
+            };
+            let protocol = [Protocol::Direct, Protocol::Strict][toggles as usize / 2 % 2];
+            space
+                .patch()
+                .protocol(protocol)
+                .enable_all(ids(), hook)
+                .commit()?;
+            std::thread::yield_now();
+            space
+                .patch()
+                .protocol(protocol)
+                .disable_all(ids())
+                .commit()?;
+            toggles += 1;
+        }
+        for guest in guests {
+            assert_eq!(guest.join().expect("no panic")?, expected);
+        }
+        assert!(toggles > 3, "{toggles} toggles");
+        Ok(())
+    })?;
+    // Quiet again: counts are exact.
+    count.reset();
+    space.patch().enable_all(ids(), &count).commit()?;
+    assert_eq!(run()?, expected);
+    let step = module.sites()[0].id();
+    assert_eq!(count.count(step), STEPS as u64);
+    Ok(())
+}
