@@ -10,5 +10,5 @@ mod x64;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x64::*;
 
-#[cfg(not(target_arch = "x86_64"))]
-compile_error!("nopal-wasm does not support this instruction set");
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+compile_error!("nopal-wasm supports x86-64 Linux only");
