@@ -15,13 +15,13 @@
 ;;! function u0:0(i64 vmctx, i32) -> i32 fast {
 ;;! block0(v0: i64, v1: i32):
 ;;!             v2 = iconst.i32 0
-;;!     @002a   jump block1(v1, v2)  ; v2 = 0
+;;!     @002a   jump block1(v2, v1)  ; v2 = 0
 ;;!
 ;;! block1(v3: i32, v4: i32):
-;;!     @0030   v5 = iadd v4, v3
+;;!     @0030   v5 = iadd v3, v4
 ;;!     @0035   v6 = iconst.i32 1
-;;!     @0037   v7 = isub v3, v6  ; v6 = 1
-;;!     @003a   brif v7, block1(v7, v5), block2
+;;!     @0037   v7 = isub v4, v6  ; v6 = 1
+;;!     @003a   brif v7, block1(v5, v7), block2
 ;;!
 ;;! block2:
 ;;!     @003f   return v5
