@@ -210,7 +210,7 @@ struct HookRegs {
     gpr: [u64; 16],
     ret_addr: u64,
     /// Stack arguments.
-    stack: [u64; 16],
+    stack: [u64; 48],
 }
 
 /// Where to go on after a trap.

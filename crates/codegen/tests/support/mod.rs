@@ -13,3 +13,4 @@ pub mod interp;
 pub mod ops;
 pub mod reduce;
 pub mod rng;
+pub mod unit;
