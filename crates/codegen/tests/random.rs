@@ -89,12 +89,12 @@ fn check_seeds(target: &Target, start: u64, seeds: u64) {
 fn with_the_features_of_this_machine() {
     let target = Target::host().expect("a machine with a back end");
     let start = setting("NOPAL_FUZZ_START", 0);
-    check_seeds(&target, start, setting("NOPAL_FUZZ_SEEDS", 1500));
+    check_seeds(&target, start, setting("NOPAL_FUZZ_SEEDS", 600));
 }
 
 #[test]
 fn without_cpu_features() {
     let target = Target::x64(X64Features::default());
     let start = setting("NOPAL_FUZZ_START", 0);
-    check_seeds(&target, start, setting("NOPAL_FUZZ_SEEDS", 1500) / 3);
+    check_seeds(&target, start, setting("NOPAL_FUZZ_SEEDS", 600) / 2);
 }

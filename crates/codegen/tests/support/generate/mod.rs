@@ -33,22 +33,25 @@ pub struct Shape {
     pub tangled: bool,
     /// Number of functions besides the first.
     pub callees: usize,
+    /// Whether the builder simplifies what it is given.
+    pub simplify: bool,
 }
 
 impl Shape {
     /// The shape that belongs to a seed.
     pub fn random(rng: &mut Rng, largest: usize) -> Shape {
-        let sizes = [3, 6, 12, 25, 50, 100, 200];
+        let sizes = [3, 6, 12, 25, 50, 100, 200, 500, 1500];
         let size = rng.pick(&sizes).min(largest);
         Shape {
             size,
-            pressure: rng.pick(&[0, 0, 0, 5, 15, 40]).min(2 * size),
+            pressure: rng.pick(&[0, 0, 0, 5, 15, 40, 80]).min(2 * size),
             control: rng.pick(&[0, 8, 15, 25]),
             calls: rng.pick(&[0, 0, 3, 8]),
             hooks: rng.pick(&[0, 0, 0, 3, 8]),
             floats: rng.pick(&[0, 20, 40, 80]),
             tangled: rng.chance(15),
             callees: rng.below(4),
+            simplify: rng.chance(25),
         }
     }
 }
@@ -137,6 +140,7 @@ fn function(rng: &mut Rng, index: usize, sigs: &[Signature], shape: Shape) -> Fu
     let mut func = Function::new(name, sigs[index].clone());
     let mut ctx = BuilderContext::new();
     let mut b = FunctionBuilder::new(&mut func, &mut ctx);
+    b.set_simplify(shape.simplify);
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);

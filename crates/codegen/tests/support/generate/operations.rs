@@ -406,7 +406,7 @@ impl Body<'_, '_> {
             return (self.data, self.int_offset(size));
         }
         let index = self.index();
-        match self.rng.below(6) {
+        match self.rng.below(9) {
             0 => (self.b.iadd(index, self.data), INTS as i32),
             1 => {
                 let sum = self.b.iadd(self.data, index);
@@ -422,6 +422,22 @@ impl Body<'_, '_> {
                 let at = self.b.iadd(self.data, index);
                 self.push(at);
                 (at, INTS as i32)
+            }
+            4 => {
+                // Offsets of which not all sums fit.
+                let far = self
+                    .rng
+                    .pick(&[0x7fff_ff00, -0x7fff_ff00, 1 << 40, 0x8000_0000]);
+                let [c, d] = [far, INTS as i64 - far].map(|c| self.b.iconst(Type::I64, c));
+                let at = self.b.iadd(self.data, c);
+                let at = self.b.iadd(at, index);
+                (self.b.iadd(at, d), 0)
+            }
+            5 => {
+                let far = self.rng.pick(&[0x7fff_0000, -0x7fff_0000]);
+                let c = self.b.iconst(Type::I64, INTS as i64 - far);
+                let at = self.b.iadd(index, c);
+                (self.b.iadd(self.data, at), far as i32)
             }
             _ => (self.b.iadd(self.data, index), INTS as i32),
         }
