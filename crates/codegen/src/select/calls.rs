@@ -10,8 +10,8 @@ use crate::context::CodegenError;
 use crate::selected::{SelectedLoc, SelectedSite};
 use crate::{PReg, RegClass, RegSet};
 use nopal_ir::{
-    Block, CallConv, EntityRef, FuncRef, Inst, InstData, SigRef, Signature, SiteAttr, Type, Value,
-    ValueList,
+    AbiParam, ArgumentExtension, Block, CallConv, EntityRef, FuncRef, Inst, InstData, SigRef,
+    Signature, SiteAttr, Type, Value, ValueList,
 };
 
 /// Where a parameter or result travels.
@@ -61,6 +61,20 @@ pub(crate) fn needs_ret_area<I: Isa>(sig: &Signature) -> bool {
     let floats = sig.returns.iter().filter(|r| r.ty.is_float()).count();
     let ints = sig.returns.len() - floats;
     ints > I::result_regs(RegClass::Int).len() || floats > I::result_regs(RegClass::Float).len()
+}
+
+/// What this function passes on, as arguments or results, is not extended beyond its type; only
+/// the upper half of a register that holds an `i32` is zero anyway.
+pub(super) fn check_extensions(passed: &[AbiParam]) -> Result<(), CodegenError> {
+    let extended = |p: &&AbiParam| match p.extension {
+        ArgumentExtension::None => false,
+        ArgumentExtension::Uext => p.ty.bits() < 32,
+        ArgumentExtension::Sext => p.ty.bits() < 64,
+    };
+    match passed.iter().find(extended) {
+        Some(p) => Err(CodegenError::Unsupported(format!("passing `{p}`"))),
+        None => Ok(()),
+    }
 }
 
 impl<I: Isa> Selector<'_, I> {
@@ -209,6 +223,7 @@ impl<I: Isa> Selector<'_, I> {
                 func, args, attrs, ..
             } => {
                 let callee = self.func.ext_func(func);
+                check_extensions(&self.func.sig(callee.signature).params)?;
                 if callee.patchable {
                     self.site_arguments(callee.signature, args);
                     // Bringing the arguments about may move observed values.
@@ -219,6 +234,7 @@ impl<I: Isa> Selector<'_, I> {
                 self.finish_call(inst, sig, args, 0, Some(func));
             }
             InstData::CallIndirect { sig, args, .. } => {
+                check_extensions(&self.func.sig(sig).params)?;
                 self.finish_call(inst, sig, args, 1, None);
             }
             _ => unreachable!("not a call"),
@@ -337,17 +353,20 @@ impl<I: Isa> Selector<'_, I> {
         }
         for (a, loc) in func.lists.iter(args).skip(skip).zip(&locs.locs) {
             if let AbiLoc::Reg(r) = *loc {
+                // A callee that preserves all registers leaves values where they are.
+                if self.reg_of(self.repr(a)) != Some(r) {
+                    self.vacate(r);
+                }
                 self.bind_argument(a, r);
             }
         }
-        let call = match callee {
-            Some(callee) => I::call(self, inst, callee),
+        match callee {
+            Some(callee) => I::call(self, callee),
             None => {
                 let target = self.use_reg(func.lists.get(args, 0));
-                I::call_reg(self, inst, target)
+                I::call_reg(self, target);
             }
-        };
-        self.emit(call);
+        }
         moves.clear();
         for (a, loc) in func.lists.iter(args).skip(skip).zip(&locs.locs) {
             let dst = self.argument_destination(*loc);

@@ -98,10 +98,10 @@ pub(crate) trait Isa: Sized {
         default: Label,
         temps: [PReg; 2],
     );
-    /// Emit a direct call.
-    fn call(cx: &mut Selector<'_, Self>, inst: Inst, func: nopal_ir::FuncRef) -> Self::Inst;
+    /// Emit a direct call; the registers of its arguments are locked.
+    fn call(cx: &mut Selector<'_, Self>, func: nopal_ir::FuncRef);
     /// Emit a call of the address in a register.
-    fn call_reg(cx: &mut Selector<'_, Self>, inst: Inst, target: PReg) -> Self::Inst;
+    fn call_reg(cx: &mut Selector<'_, Self>, target: PReg);
     /// Emit a patch site.
     fn patch_site(site: u32) -> Self::Inst;
 }
@@ -216,6 +216,11 @@ pub(crate) fn select<I: Isa>(
     out: &mut Selected<I::Inst>,
     scratch: &mut Scratch,
 ) -> Result<(), CodegenError> {
+    calls::check_extensions(&func.signature.returns)?;
+    if func.signature.call_conv == CallConv::PreserveAll {
+        let what = "a function that preserves all registers";
+        return Err(CodegenError::Unsupported(what.into()));
+    }
     scratch.slot_offsets.clear();
     let slots = I::stack_slot_offsets(func.stack_slots(), &mut scratch.slot_offsets)?;
     let own_stack_slots = slots.next_multiple_of(16);

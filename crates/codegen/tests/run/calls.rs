@@ -3,9 +3,10 @@
 use super::arithmetic::constant;
 use crate::support::interp::Outcome;
 use crate::support::unit::{ADDRESSES, Unit, entry, function, input, output, targets};
+use nopal_codegen::Context;
 use nopal_ir::{
-    AbiParam, CallConv, ExtFunc, ExternalName, FuncRef, Function, FunctionBuilder, IntCC, MemFlags,
-    Signature, TrapCode, Type, Value,
+    AbiParam, ArgumentExtension, CallConv, ExtFunc, ExternalName, FuncRef, Function,
+    FunctionBuilder, IntCC, MemFlags, Signature, TrapCode, Type, Value,
 };
 
 pub(crate) fn signature(conv: CallConv, params: &[Type], returns: &[Type]) -> Signature {
@@ -280,4 +281,68 @@ fn hooks_see_what_is_observed() {
             assert_eq!(outcome, Outcome::Return);
         }
     }
+}
+
+/// Callees that are far away are called by their address, which is no register's that matters.
+#[test]
+fn far_calls() {
+    let types = [Type::I64, Type::I32, Type::F64, Type::F32];
+    let clobber = signature(CallConv::SystemV, &types, &types);
+    let observe = signature(CallConv::PreserveAll, &types, &[]);
+    for target in targets() {
+        let mut unit = Unit::new(target);
+        let func = entry(|b, data| {
+            let [clobber, observe] =
+                [("clobber", &clobber), ("observe", &observe)].map(|(n, s)| {
+                    let signature = b.func.import_signature(s.clone());
+                    b.func.import_function(ExtFunc {
+                        name: ExternalName::Named(n.into()),
+                        signature,
+                        colocated: false,
+                        patchable: false,
+                    })
+                });
+            let kept: Vec<Value> = (0..24)
+                .map(|n| input(b, data, n, types[n as usize % 4]))
+                .collect();
+            for k in 0..3 {
+                b.call(observe, &kept[4 * k..4 * k + 4]);
+            }
+            let inst = b.call(clobber, &kept[8..12]);
+            let results: Vec<Value> = b.inst_results(inst).collect();
+            b.call(observe, &results);
+            for (n, &v) in kept.iter().chain(&results).enumerate() {
+                output(b, data, n as i32, v);
+            }
+        });
+        let inputs: Vec<u64> = (0..24).map(|n| marker(n) >> 1).collect();
+        let (outcome, _) = unit.load(&[func]).agree(&inputs);
+        assert_eq!(outcome, Outcome::Return);
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_named() {
+    let refused = |func: &Function, what: &str| {
+        let error = Context::new().compile(func, &targets()[0]).map(|_| ());
+        let error = error.expect_err("it is refused").to_string();
+        assert!(error.contains(what), "{error}");
+    };
+    let conv = CallConv::PreserveAll;
+    let func = function(0, signature(conv, &[Type::I64], &[]), |_, _| ());
+    refused(&func, "preserves all registers");
+    let mut sig = signature(CallConv::SystemV, &[Type::I8], &[Type::I16]);
+    sig.params[0].extension = ArgumentExtension::Sext;
+    let func = entry(|b, data| {
+        let callee = import(b, user(1), &sig, false);
+        let x = input(b, data, 0, Type::I8);
+        b.call(callee, &[x]);
+    });
+    refused(&func, "i8 sext");
+    sig.returns[0].extension = ArgumentExtension::Uext;
+    let func = function(0, sig, |b, _| {
+        let zero = b.iconst(Type::I16, 0);
+        b.return_(&[zero]);
+    });
+    refused(&func, "i16 uext");
 }

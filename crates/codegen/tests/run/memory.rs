@@ -3,6 +3,7 @@
 use super::arithmetic::INTS;
 use crate::support::interp::Outcome;
 use crate::support::unit::{INPUTS, RESULTS, Unit, entry, input, output, targets};
+use nopal_codegen::{CodegenError, Context};
 use nopal_ir::{FunctionBuilder, InstData, MemFlags, Opcode, StackSlotData, TrapCode, Type, Value};
 
 fn load(b: &mut FunctionBuilder<'_>, opcode: Opcode, ty: Type, arg: Value, offset: i32) -> Value {
@@ -351,4 +352,44 @@ fn loads_stay_before_stores() {
             assert_eq!(results[..3], [5, 0, 1]);
         }
     }
+}
+
+/// Frames larger than the guard below a stack are probed page by page.
+#[test]
+fn large_frames() {
+    for target in targets() {
+        let mut unit = Unit::new(target);
+        for size in [4000, 4096, 5000, 12_000, 20_000, 100_000, 1_000_000] {
+            let func = entry(|b, data| {
+                let align_shift = 4;
+                let slot = b
+                    .func
+                    .create_stack_slot(StackSlotData { size, align_shift });
+                let x = input(b, data, 0, Type::I64);
+                let last = size as i32 - 8;
+                for at in [0, last / 2, last] {
+                    let addr = b.stack_addr(Type::I64, slot, at);
+                    b.store(MemFlags::trusted(), x, addr, 0);
+                    let back = b.load(Type::I64, MemFlags::trusted(), addr, 0);
+                    output(b, data, 0, back);
+                }
+            });
+            let (_, results) = unit.load(&[func]).agree(&[77]);
+            assert_eq!(results[0], 77);
+        }
+    }
+}
+
+#[test]
+fn stack_slots_with_more_alignment_than_frames_are_refused() {
+    let func = entry(|b, data| {
+        let (size, align_shift) = (64, 5);
+        let slot = b
+            .func
+            .create_stack_slot(StackSlotData { size, align_shift });
+        let addr = b.stack_addr(Type::I64, slot, 0);
+        output(b, data, 0, addr);
+    });
+    let error = Context::new().compile(&func, &targets()[0]).map(|_| ());
+    assert!(matches!(error, Err(CodegenError::TooLarge(_))), "{error:?}");
 }

@@ -1,7 +1,8 @@
 //! Running compiled code: loading a module, entering it, and being called back from it.
 //!
 //! The code of a module may call its own functions as `u0:N`, the external function `%clobber`,
-//! which overwrites every register it may, and the patchable function `%hook`.
+//! which overwrites every register it may, the patchable function `%hook`, and `%observe`, which
+//! preserves all registers and takes what [`OBSERVED`] says.
 
 use super::interp::Outcome;
 use nopal_codegen::{CompiledCode, RelocKind, ValueLoc};
@@ -14,7 +15,10 @@ pub const DATA_SIZE: usize = 4096;
 /// Bytes for the code of a module.
 const CODE_SIZE: usize = 4 << 20;
 
-/// What a hook sees at a site.
+/// The types of the parameters of `%observe`.
+pub const OBSERVED: [Type; 4] = [Type::I64, Type::I32, Type::F64, Type::F32];
+
+/// What a hook sees at a site; `%observe` is a hook too, at site `u32::MAX`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct HookEntry {
     pub site: u32,
@@ -213,6 +217,26 @@ struct HookRegs {
     stack: [u64; 48],
 }
 
+impl HookRegs {
+    /// The arguments of a call with parameters of these types (System V ABI).
+    fn arguments(&self, types: impl Iterator<Item = Type>) -> Vec<(Type, u64)> {
+        let mut ints = [7, 6, 2, 1, 8, 9].iter().map(|&r| self.gpr[r]);
+        let mut floats = self.xmm[..8].iter().map(|x| x[0]);
+        let mut stack = self.stack.iter().copied();
+        types
+            .map(|ty| {
+                let reg = if ty.is_float() {
+                    floats.next()
+                } else {
+                    ints.next()
+                };
+                let bits = reg.or_else(|| stack.next());
+                (ty, bits.expect("few stack arguments"))
+            })
+            .collect()
+    }
+}
+
 /// Where to go on after a trap.
 #[repr(C)]
 struct TrapFrame {
@@ -401,7 +425,7 @@ impl Memory {
             let symbol = |name: &ExternalName| match name {
                 ExternalName::User { index, .. } => addresses[*index as usize],
                 ExternalName::Named(n) if &**n == "clobber" => base,
-                ExternalName::Named(n) if &**n == "hook" => base + 16,
+                ExternalName::Named(n) if matches!(&**n, "hook" | "observe") => base + 16,
                 ExternalName::Named(n) => panic!("unknown symbol {n}"),
             };
             for r in &c.relocs {
@@ -537,20 +561,7 @@ impl Loaded {
                 continue;
             };
             let sig = func.sig(func.ext_funcs()[site.callee as usize].signature);
-            let mut ints = [7, 6, 2, 1, 8, 9].iter().map(|&r| regs.gpr[r]);
-            let mut floats = regs.xmm[..8].iter().map(|x| x[0]);
-            let mut stack = regs.stack.iter().copied();
-            let args = sig.params.iter().map(|p| {
-                let reg = if p.ty.is_float() {
-                    floats.next()
-                } else {
-                    ints.next()
-                };
-                (
-                    p.ty,
-                    reg.unwrap_or_else(|| stack.next().expect("few stack arguments")),
-                )
-            });
+            let args = regs.arguments(sig.params.iter().map(|p| p.ty));
             let observed = c.value_map(site).iter().map(|o| {
                 let bits = match o.loc {
                     ValueLoc::Reg(r) if r.index() < 32 => regs.gpr[r.hw() as usize],
@@ -565,13 +576,13 @@ impl Loaded {
             });
             return HookEntry {
                 site: site.site,
-                args: args.collect(),
+                args,
                 observed: observed.collect(),
             };
         }
         HookEntry {
             site: u32::MAX,
-            args: Vec::new(),
+            args: regs.arguments(OBSERVED.into_iter()),
             observed: Vec::new(),
         }
     }

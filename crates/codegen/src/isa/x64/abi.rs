@@ -287,18 +287,24 @@ impl Isa for X64 {
         select::branch::table_branch(cx, index, table, default, temps);
     }
 
-    fn call(cx: &mut Selector<'_, Self>, _inst: nopal_ir::Inst, func: FuncRef) -> Inst {
-        Inst::Call {
-            func: func.as_u32(),
-            srcloc: cx.srcloc(),
+    fn call(cx: &mut Selector<'_, Self>, func: FuncRef) {
+        let srcloc = cx.srcloc();
+        if cx.func.ext_func(func).colocated {
+            let func = func.as_u32();
+            return cx.emit(Inst::Call { func, srcloc });
         }
+        // No argument comes in this register, and none of the linker's stubs is needed.
+        cx.scratch_fixed(R11);
+        Self::call_reg(cx, R11);
+        cx.emit(Inst::FuncAddr {
+            dst: R11,
+            func: func.as_u32(),
+        });
     }
 
-    fn call_reg(cx: &mut Selector<'_, Self>, _inst: nopal_ir::Inst, target: PReg) -> Inst {
-        Inst::CallR {
-            target,
-            srcloc: cx.srcloc(),
-        }
+    fn call_reg(cx: &mut Selector<'_, Self>, target: PReg) {
+        let srcloc = cx.srcloc();
+        cx.emit(Inst::CallR { target, srcloc });
     }
 
     fn patch_site(site: u32) -> Inst {

@@ -1,5 +1,6 @@
 //! Calls: of functions of the module, of external ones, and patch sites.
 
+use super::super::exec::OBSERVED;
 use super::Body;
 use nopal_ir::{AbiParam, CallConv, ExtFunc, ExternalName, FuncRef, Signature, Type, Value};
 
@@ -75,8 +76,20 @@ impl Body<'_, '_> {
         })
     }
 
+    /// A call that is not patchable and preserves all registers.
+    fn observe(&mut self) {
+        let mut sig = Signature::new(CallConv::PreserveAll);
+        sig.params.extend(OBSERVED.map(AbiParam::new));
+        let args: Vec<Value> = OBSERVED.iter().map(|&ty| self.value(ty)).collect();
+        let callee = self.named("observe", sig, false);
+        self.b.call(callee, &args);
+    }
+
     /// A patch site with arguments and observed values.
     pub(super) fn hook(&mut self) {
+        if self.rng.chance(20) {
+            return self.observe();
+        }
         let mut sig = Signature::new(CallConv::PreserveAll);
         let most = self.rng.pick(&[1, 4, 18]);
         for _ in 0..self.rng.below(most) {
