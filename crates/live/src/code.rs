@@ -176,7 +176,7 @@ impl Drop for Code {
         }
         let mut guard = space.lock();
         let state = &mut *guard;
-        for record in state.directory.remove(self.first) {
+        for record in state.directory.remove(self.first, self.site_count()) {
             if record.hook != NO_HOOK
                 && let Some(hook) = state.hooks.get_mut(record.hook)
             {

@@ -85,8 +85,12 @@ impl Directory {
         self.by_first.insert(first, position);
     }
 
-    /// Removes the sites of the code whose first id is `first`.
-    pub(crate) fn remove(&mut self, first: u32) -> Box<[SiteRecord]> {
+    /// Removes the sites of a code: `count` of them, from the id `first` on.
+    pub(crate) fn remove(&mut self, first: u32, count: usize) -> Box<[SiteRecord]> {
+        // Without sites, `first` is that of the next code that has some.
+        if count == 0 {
+            return Box::default();
+        }
         let position = self.by_first.remove(&first);
         let record = position.and_then(|position| {
             self.vacant.push(position);
@@ -161,13 +165,26 @@ mod tests {
         let mut directory = Directory::default();
         let first = directory.take_ids(4).unwrap();
         directory.insert(first, records(4));
-        assert_eq!(directory.remove(first).len(), 4);
+        assert_eq!(directory.remove(first, 4).len(), 4);
         assert_eq!(end_of(&mut directory, 0), None);
         let second = directory.take_ids(4).unwrap();
         assert_eq!(second, 4);
         directory.insert(second, records(4));
         assert_eq!(end_of(&mut directory, 0), None);
         assert_eq!(end_of(&mut directory, 7), Some(3));
+    }
+
+    #[test]
+    fn codes_without_sites_share_their_first_id_with_others() {
+        let mut directory = Directory::default();
+        for count in [0, 2, 0] {
+            let first = directory.take_ids(count).unwrap();
+            directory.insert(first, records(count as u32));
+        }
+        assert!(directory.remove(0, 0).is_empty());
+        assert_eq!(end_of(&mut directory, 1), Some(1));
+        assert!(directory.remove(2, 0).is_empty());
+        assert_eq!(directory.remove(0, 2).len(), 2);
     }
 
     #[test]

@@ -172,6 +172,17 @@ fn the_space_fills_up_with_an_error_and_empties_again() {
 }
 
 #[test]
+fn code_without_sites_takes_nobody_elses_away() {
+    let space = space(Protocol::Direct);
+    let hook = space.count_hook().unwrap();
+    let plain = add(1).publish(&space);
+    let sites = loop_over(2).publish(&space);
+    drop(plain);
+    let outcome = space.patch().enable_all(sites.sites(), &hook).commit();
+    assert_eq!(outcome.unwrap().changed, 2);
+}
+
+#[test]
 fn code_comes_and_goes_while_other_code_is_patched() {
     let space = space(Protocol::Strict);
     let stable = loop_over(30).publish(&space);
