@@ -1,4 +1,4 @@
-//! The figures that Nopal is judged by, from the medians of the engines.
+//! The figures that Nopal is judged by, from the rounds of the engines.
 
 use serde::Serialize;
 
@@ -36,14 +36,14 @@ pub(crate) const FIELDS: [(&str, Field); 6] = [
     ("count_hook_ratio", |figures| figures.count_hook_ratio),
 ];
 
-/// What ratios are taken of.
-pub(crate) type Quantity = fn(&Measured) -> Option<f64>;
+/// What ratios are taken of: one number a round.
+pub(crate) type Quantity = fn(&Measured) -> Option<Vec<f64>>;
 
 impl Figures {
     /// The figures of one module.
     pub(crate) fn of(module: &ModuleReport) -> Figures {
-        let compile: Quantity = Measured::compile_median;
-        let run: Quantity = Measured::run_median;
+        let compile: Quantity = Measured::compile_rounds;
+        let run: Quantity = Measured::run_rounds;
         Figures {
             compile_speedup: module.ratio(compile, id::CRANELIFT_SPEED, id::NOPAL),
             compile_vs_winch: module.ratio(compile, id::WINCH, id::NOPAL),

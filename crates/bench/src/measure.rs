@@ -1,7 +1,8 @@
 //! Measures one program on every engine, in interleaved rounds.
 //!
 //! In each round each engine compiles the module afresh and runs what it has just compiled, and each round starts with another
-//! engine: a drift of the machine's speed falls on all of them, and so does the luck of code placement.
+//! engine: a drift of the machine's speed falls on all of them, and so does the luck of code placement. Engines are compared
+//! round by round, so that a drift from one round to the next falls on no ratio.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
@@ -38,12 +39,12 @@ impl Plan {
     }
 }
 
-/// What was measured of one engine on one program. Times are processor time in seconds.
+/// What was measured of one engine on one program: for each round, the times of the repetitions, in seconds of processor time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Samples {
-    pub(crate) compile: Vec<f64>,
+    pub(crate) compile: Vec<Vec<f64>>,
     /// Empty if the program is only compiled.
-    pub(crate) run: Vec<f64>,
+    pub(crate) run: Vec<Vec<f64>>,
     pub(crate) code_bytes: Option<usize>,
     pub(crate) rounds: usize,
 }
@@ -192,20 +193,20 @@ fn sample(
     Ok(())
 }
 
-/// Does `work` until [`SHORT`] is over, at least once, appends the times in seconds to `samples` and returns the last result.
+/// Does `work` until [`SHORT`] is over, at least once, appends the times in seconds to `rounds` and returns the last result.
 fn repeat<R>(
-    samples: &mut Vec<f64>,
+    rounds: &mut Vec<Vec<f64>>,
     mut work: impl FnMut() -> Result<(R, Duration), Problem>,
 ) -> Result<R, Problem> {
     let start = cpu_time();
-    let mut repetitions = 1;
+    let mut samples = Vec::new();
     loop {
         let (result, time) = work()?;
         samples.push(time.as_secs_f64());
-        if repetitions == MAX_REPETITIONS || cpu_time().saturating_sub(start) >= SHORT {
+        if samples.len() == MAX_REPETITIONS || cpu_time().saturating_sub(start) >= SHORT {
+            rounds.push(samples);
             return Ok(result);
         }
-        repetitions += 1;
     }
 }
 

@@ -89,11 +89,14 @@ pub(crate) struct Measured {
 }
 
 /// Processor time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Timing {
+    /// Of all samples.
     pub(crate) median_seconds: f64,
     pub(crate) min_seconds: f64,
     pub(crate) samples: usize,
+    /// The median of each round.
+    pub(crate) round_seconds: Vec<f64>,
 }
 
 /// A [`Problem`] as it is written out.
@@ -133,7 +136,7 @@ impl Relative {
             .iter()
             .filter(|module| {
                 module
-                    .ratio(Measured::compile_median, reference, engine)
+                    .ratio(Measured::compile_rounds, reference, engine)
                     .is_some()
             })
             .collect();
@@ -144,10 +147,10 @@ impl Relative {
             modules: shared.len(),
             compile_mb_per_s: mean(&|module| module.engines.get(engine)?.compile_mb_per_s),
             compile_speed: mean(&|module| {
-                module.ratio(Measured::compile_median, reference, engine)
+                module.ratio(Measured::compile_rounds, reference, engine)
             }),
             code_size: mean(&|module| module.ratio(Measured::code_size, engine, reference)),
-            run_time: mean(&|module| module.ratio(Measured::run_median, engine, reference)),
+            run_time: mean(&|module| module.ratio(Measured::run_rounds, engine, reference)),
         }
     }
 }
@@ -177,7 +180,8 @@ impl ModuleReport {
         module
     }
 
-    /// `quantity` of one engine divided by that of another, if both were measured.
+    /// `quantity` of one engine divided by that of another, if both were measured: the median of the ratios of the rounds in which
+    /// both took part.
     pub(crate) fn ratio(
         &self,
         quantity: Quantity,
@@ -185,7 +189,12 @@ impl ModuleReport {
         denominator: &str,
     ) -> Option<f64> {
         let of = |id| self.engines.get(id).and_then(quantity);
-        Some(of(numerator)? / of(denominator)?)
+        let ratios: Vec<f64> = of(numerator)?
+            .into_iter()
+            .zip(of(denominator)?)
+            .map(|(above, below)| above / below)
+            .collect();
+        median(&ratios)
     }
 }
 
@@ -196,9 +205,10 @@ impl Measured {
                 let compile = Timing::of(&samples.compile);
                 Measured {
                     rounds: samples.rounds,
-                    compile,
                     compile_mb_per_s: compile
+                        .as_ref()
                         .map(|timing| code_section_bytes as f64 / 1e6 / timing.median_seconds),
+                    compile,
                     code_bytes: samples.code_bytes,
                     run: Timing::of(&samples.run),
                     problem: None,
@@ -211,25 +221,31 @@ impl Measured {
         }
     }
 
-    pub(crate) fn compile_median(&self) -> Option<f64> {
-        self.compile.map(|timing| timing.median_seconds)
+    /// Compile time by round, in seconds.
+    pub(crate) fn compile_rounds(&self) -> Option<Vec<f64>> {
+        Some(self.compile.as_ref()?.round_seconds.clone())
     }
 
-    pub(crate) fn run_median(&self) -> Option<f64> {
-        self.run.map(|timing| timing.median_seconds)
+    /// Run time by round, in seconds.
+    pub(crate) fn run_rounds(&self) -> Option<Vec<f64>> {
+        Some(self.run.as_ref()?.round_seconds.clone())
     }
 
-    pub(crate) fn code_size(&self) -> Option<f64> {
-        self.code_bytes.map(|bytes| bytes as f64)
+    /// Code bytes, which are the same in every round.
+    pub(crate) fn code_size(&self) -> Option<Vec<f64>> {
+        self.code_bytes.map(|bytes| vec![bytes as f64])
     }
 }
 
 impl Timing {
-    fn of(samples: &[f64]) -> Option<Timing> {
+    /// Of the samples by round.
+    fn of(rounds: &[Vec<f64>]) -> Option<Timing> {
+        let samples = rounds.concat();
         Some(Timing {
-            median_seconds: median(samples)?,
+            median_seconds: median(&samples)?,
             min_seconds: samples.iter().copied().min_by(f64::total_cmp)?,
             samples: samples.len(),
+            round_seconds: rounds.iter().filter_map(|round| median(round)).collect(),
         })
     }
 }

@@ -46,7 +46,7 @@ fn heading(report: &Report) -> Option<String> {
         .collect();
     runtimes.dedup();
     Some(format!(
-        "{}. Modules: {}. {} ({}, {}, {} threads); processor time of one thread, medians of interleaved rounds.\n",
+        "{}. Modules: {}. {} ({}, {}, {} threads); processor time of one thread, medians of interleaved rounds; ratios are medians of the rounds' ratios.\n",
         runtimes.join(", "),
         report.modules.len(),
         machine.cpu,
@@ -112,7 +112,7 @@ fn compile_speeds(report: &Report) -> Option<String> {
 
 fn run_times(report: &Report) -> Option<String> {
     by_engine(report, "Run time, ms:", |measured| {
-        measured.run_median().map(|seconds| seconds * 1e3)
+        measured.run.as_ref().map(|run| run.median_seconds * 1e3)
     })
 }
 

@@ -8,8 +8,8 @@ pub(crate) fn module(
 ) -> ModuleReport {
     let samples = |(id, compile, code, run): (&'static str, f64, usize, f64)| {
         let samples = Samples {
-            compile: vec![compile; 3],
-            run: vec![run; 3],
+            compile: vec![vec![compile]; 3],
+            run: vec![vec![run]; 3],
             code_bytes: Some(code),
             rounds: 3,
         };
@@ -90,6 +90,26 @@ fn figures_of_a_module_compare_the_right_sides() {
     close(figures.run_ratio, 1.1);
     close(figures.sites_off_ratio, 1.1);
     close(figures.count_hook_ratio, 2.0);
+}
+
+#[test]
+fn ratios_are_taken_round_by_round() {
+    let samples = |run: [f64; 3]| {
+        Ok(Samples {
+            run: run.map(|seconds| vec![seconds]).to_vec(),
+            rounds: 3,
+            ..Samples::default()
+        })
+    };
+    // The machine slows down from round to round, but one engine always takes twice as long as the other.
+    let results = [
+        (id::NOPAL, samples([2.0, 4.0, 8.0])),
+        (id::CRANELIFT_SPEED, samples([1.0, 2.0, 4.0])),
+        (id::NOPAL_NO_SITES, samples([2.0, 4.0, 16.0])),
+    ];
+    let module = ModuleReport::new(&program("slower"), results);
+    close(module.figures.run_ratio, 2.0);
+    close(module.figures.sites_off_ratio, 1.0);
 }
 
 #[test]

@@ -17,7 +17,7 @@ fn the_tables_read_as_markdown() {
         ],
     )];
     let expected = "\
-Nopal 1, Wasmtime 2. Modules: 1. Test CPU (x86_64, linux, 2 threads); processor time of one thread, medians of interleaved rounds.
+Nopal 1, Wasmtime 2. Modules: 1. Test CPU (x86_64, linux, 2 threads); processor time of one thread, medians of interleaved rounds; ratios are medians of the rounds' ratios.
 
 Geometric means; speed, size and time relative to Cranelift `speed`:
 
