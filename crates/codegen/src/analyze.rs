@@ -75,8 +75,13 @@ pub(crate) struct Analysis {
     pub(crate) repr: Vec<Value>,
     /// Number of memory effects before each instruction, wrapping; only compared within a block.
     pub(crate) color: Vec<u32>,
-    /// Values used in a loop and defined outside it, innermost loop at the use, in program order.
-    pub(crate) outer_uses: Vec<Value>,
+    /// For each loop, the values used in it and defined before it, with the weight of their uses: one
+    /// for each, and eight times as much for each loop in between.
+    pub(crate) outer_uses: Vec<(Value, u32)>,
+    /// The same for the loops that have not ended yet.
+    open_uses: Vec<(Value, u32)>,
+    /// For each value, its place in the list that is being made, from 1; 0 outside of that.
+    use_marks: Vec<u32>,
     /// Program points of the calls that clobber registers, ascending.
     pub(crate) calls: Vec<u32>,
     /// Up to [`MAX_EXITS`] exit targets for each loop.
@@ -92,11 +97,16 @@ pub(crate) struct Analysis {
 impl Analysis {
     /// Analyse `func`.
     pub(crate) fn run(&mut self, func: &Function) {
+        self.find_order(func);
+        self.find_loops(func);
+        self.scan_values(func);
+    }
+
+    /// Find the order of the blocks.
+    pub(crate) fn find_order(&mut self, func: &Function) {
         if !self.order_as_filled(func) {
             self.reverse_postorder(func);
         }
-        self.find_loops(func);
-        self.scan_values(func);
     }
 
     /// Keep the order of the front end. False if some block has no predecessor before it.
@@ -381,6 +391,11 @@ impl Analysis {
         self.color.clear();
         self.color.resize(func.num_insts(), 0);
         self.outer_uses.clear();
+        self.open_uses.clear();
+        if !self.loops.is_empty() {
+            self.use_marks
+                .resize(func.num_values().max(self.use_marks.len()), 0);
+        }
         self.calls.clear();
         let mut color = 0u32;
         let mut next_loop = 0;
@@ -391,7 +406,7 @@ impl Analysis {
                 .get(next_loop)
                 .is_some_and(|l| l.first == p as u32)
             {
-                self.loops[next_loop].outer_uses.0 = self.outer_uses.len() as u32;
+                self.loops[next_loop].outer_uses.0 = self.open_uses.len() as u32;
                 next_loop += 1;
             }
             let mut point = self.points[p];
@@ -422,7 +437,7 @@ impl Analysis {
             }
             let mut l = self.stretch_of[p];
             while l != NO_LOOP && self.loops[l as usize].end == p as u32 + 1 {
-                self.loops[l as usize].outer_uses.1 = self.outer_uses.len() as u32;
+                self.close_uses(l);
                 l = self.loops[l as usize].outer;
             }
         }
@@ -430,7 +445,11 @@ impl Analysis {
 
     /// If `inst` needs no code, make its result stand for its operand.
     fn note_alias(&mut self, func: &Function, inst: Inst) -> bool {
-        let InstData::Unary { opcode, arg } = *func.inst(inst) else {
+        let InstData::Unary {
+            opcode: opcode @ (Opcode::Uextend | Opcode::Ireduce),
+            arg,
+        } = *func.inst(inst)
+        else {
             return false;
         };
         let result = func.first_result(inst);
@@ -482,9 +501,16 @@ impl Analysis {
             info.weight = info.weight.saturating_add(1);
             return;
         }
-        // A value from before a stretch is live to its end.
+        // A value from before a stretch is live to its end. If an earlier use has made it so already, it
+        // has for those around; stretches around each other may end at the same point.
+        let mut extended = false;
         while around != NO_LOOP && self.loops[around as usize].first_point > info.def {
-            info.end = info.end.max(self.loops[around as usize].end_point);
+            let end = self.loops[around as usize].end_point;
+            if info.end > end || (info.end == end && !extended) {
+                break;
+            }
+            info.end = end;
+            extended = true;
             around = self.loops[around as usize].outer;
         }
         let mut weight = 1;
@@ -493,10 +519,40 @@ impl Analysis {
             let inner = &self.loops[l as usize];
             weight = 1 << (3 * inner.depth.min(6));
             if info.def < inner.first_point {
-                self.outer_uses.push(r);
+                self.open_uses.push((r, 1));
             }
         }
         info.weight = info.weight.saturating_add(weight);
+    }
+
+    /// Loop `l` ends: list the values from before it that are used in it, and count those for the loop
+    /// around it.
+    fn close_uses(&mut self, l: u32) {
+        let info = &mut self.loops[l as usize];
+        let from = info.outer_uses.0 as usize;
+        let start = self.outer_uses.len();
+        for &(v, weight) in &self.open_uses[from..] {
+            if self.values[v.index()].def >= info.first_point {
+                continue;
+            }
+            let mark = &mut self.use_marks[v.index()];
+            if *mark == 0 {
+                self.outer_uses.push((v, weight));
+                *mark = (self.outer_uses.len() - start) as u32;
+            } else {
+                let known = &mut self.outer_uses[start + *mark as usize - 1].1;
+                *known = known.saturating_add(weight);
+            }
+        }
+        info.outer_uses = (start as u32, self.outer_uses.len() as u32);
+        self.open_uses.truncate(from);
+        let around = info.outer != NO_LOOP;
+        for &(v, weight) in &self.outer_uses[start..] {
+            self.use_marks[v.index()] = 0;
+            if around {
+                self.open_uses.push((v, weight.saturating_mul(8)));
+            }
+        }
     }
 
     fn note_call(&mut self, mut l: u32) {
@@ -546,6 +602,17 @@ impl Analysis {
         (2 * start, 2 * end + 1)
     }
 
+    /// The stretch in which `v` is needed: twice the program point, plus one where a result is written
+    /// and where the last use reads.
+    pub(crate) fn live_extent(&self, func: &Function, v: Value) -> (u32, u32) {
+        let info = &self.values[v.index()];
+        let written = match func.value_def(v) {
+            ValueDef::Param(..) => 2 * info.def,
+            _ => 2 * info.def + 1,
+        };
+        (written, 2 * info.end.max(info.def) + 1)
+    }
+
     /// Whether the value was defined before loop `l`.
     pub(crate) fn defined_before(&self, v: Value, l: u32) -> bool {
         self.values[v.index()].def < self.loops[l as usize].first_point
@@ -557,6 +624,9 @@ pub(crate) fn clobbers_registers(func: &Function, inst: Inst) -> bool {
     let sig = match *func.inst(inst) {
         InstData::Call { func: callee, .. } => func.ext_func(callee).signature,
         InstData::CallIndirect { sig, .. } => sig,
+        InstData::TryCall { table, .. } | InstData::TryCallIndirect { table, .. } => {
+            func.exception_table(table).sig
+        }
         _ => return false,
     };
     func.sig(sig).call_conv != nopal_ir::CallConv::PreserveAll

@@ -4,7 +4,7 @@ use crate::label::Label;
 use crate::selected::Constant;
 use crate::{CallSite, CompiledCode, Reloc, RelocKind, Trap};
 use core::fmt;
-use nopal_ir::{FuncRef, Function, SourceLoc, TrapCode};
+use nopal_ir::{ExternalName, FuncRef, Function, SourceLoc, TrapCode};
 
 /// Why a function cannot be encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,8 +15,6 @@ pub(crate) enum EncodeError {
     FrameTooLarge,
     /// An address in the frame is more than 2 GiB away from the frame pointer.
     FrameOffset,
-    /// A stack slot asks for more alignment than the stack has; log2 of it.
-    SlotAlignment(u8),
 }
 
 impl fmt::Display for EncodeError {
@@ -25,9 +23,6 @@ impl fmt::Display for EncodeError {
             EncodeError::TooLarge => f.write_str("the code is larger than 2 GiB"),
             EncodeError::FrameTooLarge => f.write_str("the frame is larger than 1 GiB"),
             EncodeError::FrameOffset => f.write_str("an offset into a stack slot is out of range"),
-            EncodeError::SlotAlignment(shift) => {
-                write!(f, "a stack slot cannot be aligned to 2^{shift} bytes")
-            }
         }
     }
 }
@@ -426,12 +421,15 @@ impl<'a> Buffer<'a> {
 
     /// The bytes that follow depend on the address of an external function.
     pub(crate) fn reloc(&mut self, kind: RelocKind, func: &Function, callee: u32, addend: i64) {
-        let offset = self.offset();
-        let target = func.ext_func(FuncRef::from_u32(callee)).name.clone();
+        self.reloc_to(kind, &func.ext_func(FuncRef::from_u32(callee)).name, addend);
+    }
+
+    /// The bytes that follow depend on the address of a symbol.
+    pub(crate) fn reloc_to(&mut self, kind: RelocKind, target: &ExternalName, addend: i64) {
         self.out.relocs.push(Reloc {
-            offset,
+            offset: self.offset(),
             kind,
-            target,
+            target: target.clone(),
             addend,
         });
     }

@@ -14,6 +14,7 @@
 
 use crate::analyze::Analysis;
 use crate::label::Label;
+use crate::select::INCOMING;
 use crate::selected::Selected;
 use crate::{PReg, RegSet};
 use nopal_ir::{BlockCall, EntityRef, Function, InstData, Value, ValueDef};
@@ -47,6 +48,8 @@ pub(crate) enum Note {
     Edge(BlockCall),
     /// A branch above that goes to the label takes this edge.
     Taken(Label, BlockCall),
+    /// The call above may go to the label, with nothing left in registers but these values.
+    Throw(Label, Vec<(Value, CheckLoc)>),
 }
 
 /// A note and where it stands.
@@ -90,7 +93,9 @@ pub(crate) enum Symbolic {
 }
 
 /// A machine instruction the checker understands.
-pub(crate) trait Check: Copy + core::fmt::Debug {
+pub(crate) trait Check: Copy + PartialEq + core::fmt::Debug {
+    /// Stands where an instruction turned out not to be needed.
+    const OMITTED: Self;
     fn symbolic(&self, out: &Selected<Self>) -> Symbolic;
     /// Registers that hold no values and may be read at any time.
     const ALWAYS_READABLE: RegSet;
@@ -208,6 +213,15 @@ impl<I: Check> Checker<'_, I> {
             while next > 0 && notes[next - 1].at == at {
                 next -= 1;
                 let note = &notes[next].note;
+                if let Note::Throw(label, thrown) = note {
+                    let mut caught = state.clone();
+                    caught.retain(|loc, _| !matches!(loc, CheckLoc::Reg(_)));
+                    for &(v, loc) in thrown {
+                        caught.insert(loc, vec![Symbol::Value(v)]);
+                    }
+                    self.follow(*label, &caught, &[], work);
+                    continue;
+                }
                 self.note(note, &mut state, &mut cx, report)
                     .map_err(|e| format!("chunk {number} at {at}: {e}"))?;
             }
@@ -239,10 +253,10 @@ impl<I: Check> Checker<'_, I> {
     ) -> Result<(), String> {
         match note {
             Note::Use(v, loc) => {
-                if report && !self.holds(state, *loc, *v) {
+                if report && !self.holds(state, self.cell(*loc), *v) {
                     return Err(format!(
                         "{v} is not in {loc:?}, which holds {:?}",
-                        state.get(loc)
+                        state.get(&self.cell(*loc))
                     ));
                 }
             }
@@ -250,7 +264,7 @@ impl<I: Check> Checker<'_, I> {
                 for symbols in state.values_mut() {
                     symbols.retain(|s| *s != Symbol::Value(*v));
                 }
-                state.insert(*loc, vec![Symbol::Value(*v)]);
+                state.insert(self.cell(*loc), vec![Symbol::Value(*v)]);
             }
             Note::Clobber(regs) => {
                 for r in regs.iter() {
@@ -276,9 +290,20 @@ impl<I: Check> Checker<'_, I> {
                     .filter_map(|(p, a)| Some((p, self.constant(a)?)))
                     .collect();
             }
+            Note::Throw(..) => unreachable!("followed by the caller"),
             Note::Taken(label, edge) => cx.taken.push((self.out.resolve(*label), *edge)),
         }
         Ok(())
+    }
+
+    /// The location as the map knows it: slots that share a cell of the frame are one.
+    fn cell(&self, loc: CheckLoc) -> CheckLoc {
+        match loc {
+            CheckLoc::Slot(n) if n & INCOMING == 0 => {
+                CheckLoc::Slot(self.out.frame.spill_cells[n as usize])
+            }
+            loc => loc,
+        }
     }
 
     fn holds(&self, state: &State, loc: CheckLoc, v: Value) -> bool {
@@ -385,14 +410,14 @@ impl<I: Check> Checker<'_, I> {
     ) -> Result<bool, String> {
         match inst.symbolic(self.out) {
             Symbolic::Copy { dst, src } => {
-                let symbols = state.get(&src).cloned().unwrap_or_default();
-                state.insert(dst, symbols);
+                let symbols = state.get(&self.cell(src)).cloned().unwrap_or_default();
+                state.insert(self.cell(dst), symbols);
             }
             Symbolic::Const { dst, bits } => {
                 let mut symbols = vec![Symbol::Const(bits), Symbol::Temporary];
                 let same = cx.constants.iter().filter(|c| c.1 == bits);
                 symbols.extend(same.map(|c| Symbol::Value(c.0)));
-                state.insert(dst, symbols);
+                state.insert(self.cell(dst), symbols);
             }
             Symbolic::Branch { target, reads } => {
                 self.reads(state, reads, &cx.group, report)?;

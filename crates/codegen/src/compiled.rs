@@ -17,6 +17,10 @@ pub struct CompiledCode {
     pub traps: Vec<Trap>,
     /// Return addresses of calls that are not patch sites, in address order.
     pub call_sites: Vec<CallSite>,
+    /// Calls with handlers, in address order; they are among `call_sites`, too.
+    pub try_calls: Vec<TryCallSite>,
+    /// The handlers, referred to by `try_calls`.
+    pub handlers: Vec<Handler>,
     /// Patch sites, in address order.
     pub patch_sites: Vec<PatchableCallSite>,
     /// The locations of observed values, referred to by `patch_sites`.
@@ -33,9 +37,16 @@ impl CompiledCode {
         self.relocs.clear();
         self.traps.clear();
         self.call_sites.clear();
+        self.try_calls.clear();
+        self.handlers.clear();
         self.patch_sites.clear();
         self.observed.clear();
         self.frame_size = 0;
+    }
+
+    /// The handlers of a call, in the order in which they are looked at.
+    pub fn handlers_of(&self, call: &TryCallSite) -> &[Handler] {
+        &self.handlers[call.handlers.0 as usize..call.handlers.1 as usize]
     }
 
     /// The value map of a patch site, in the order of its `observe` attribute.
@@ -85,6 +96,38 @@ pub struct CallSite {
     pub ret_addr: u32,
     /// Source location, `u32::MAX` if none.
     pub srcloc: u32,
+}
+
+/// A call that may throw to a handler in its own function.
+///
+/// Whoever throws goes to the handler with the frame pointer of the frame, the stack pointer
+/// `frame_size - 16` below it, and the two words that are thrown where results come back: `rax` and
+/// `rdx` on x86-64. No other register matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TryCallSite {
+    /// Offset of the instruction after the call.
+    pub ret_addr: u32,
+    /// Range in [`CompiledCode::handlers`].
+    pub handlers: (u32, u32),
+}
+
+/// An entry of what is looked at, one by one, when a call throws.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Handler {
+    /// What has this tag goes to this offset.
+    Tag {
+        /// The tag.
+        tag: u32,
+        /// Where the handler is.
+        offset: u32,
+    },
+    /// Everything goes to this offset.
+    Default {
+        /// Where the handler is.
+        offset: u32,
+    },
+    /// The entries that follow are about the context that this value means.
+    Context(ValueLoc),
 }
 
 /// A call to a patchable function, emitted in its off form. Its bytes are

@@ -2,9 +2,10 @@
 
 use crate::analyze::Analysis;
 use crate::buffer::{EncodeError, EncodeScratch};
-use crate::isa::x64::{self, X64, X64Features};
+use crate::isa::x64::{self, X64, X64Features, X64Flags};
+use crate::legalize::{self, Legalizer, Machine};
 use crate::selected::Selected;
-use crate::{CompiledCode, encode, select};
+use crate::{CompiledCode, encode, select, supported};
 use core::fmt;
 use nopal_ir::Function;
 
@@ -58,7 +59,7 @@ enum TargetIsa {
 }
 
 impl Target {
-    /// x86-64 with SSE4.1 and the given features.
+    /// x86-64 with the given features.
     pub fn x64(features: X64Features) -> Target {
         Target {
             isa: TargetIsa::X64(features),
@@ -78,19 +79,19 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// If the compiler has no back end for it, or it lacks SSE4.1.
+    /// If the compiler has no back end for it.
     #[cfg(target_arch = "x86_64")]
     pub fn host() -> Result<Target, TargetError> {
         use std::arch::is_x86_feature_detected as has;
-        if !has!("sse4.1") {
-            return Err(TargetError("this CPU lacks SSE4.1".into()));
-        }
         Ok(Target::x64(X64Features {
+            sse41: has!("sse4.1"),
             avx: has!("avx"),
+            fma: has!("fma"),
             bmi2: has!("bmi2"),
             lzcnt: has!("lzcnt"),
             bmi1: has!("bmi1"),
             popcnt: has!("popcnt"),
+            cmpxchg16b: has!("cmpxchg16b"),
         }))
     }
 
@@ -98,7 +99,7 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// If the compiler has no back end for it, or it lacks SSE4.1.
+    /// If the compiler has no back end for it.
     #[cfg(not(target_arch = "x86_64"))]
     pub fn host() -> Result<Target, TargetError> {
         Err(TargetError(format!(
@@ -108,9 +109,20 @@ impl Target {
     }
 }
 
+/// What can be chosen independently of the machine.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Settings {
+    /// Set a register aside for `get_pinned_reg` and `set_pinned_reg`: `r15` on x86-64. Functions
+    /// compiled with it and without it do not preserve it for each other.
+    pub enable_pinned_reg: bool,
+}
+
 /// The memory the compiler works in, reused from function to function.
 #[derive(Default)]
 pub struct Context {
+    /// Settings for the functions to come.
+    pub settings: Settings,
+    legalizer: Legalizer,
     analysis: Analysis,
     select: select::Scratch,
     x64: Selected<x64::inst::Inst>,
@@ -138,13 +150,31 @@ impl Context {
         target: &Target,
     ) -> Result<&CompiledCode, CodegenError> {
         self.code.clear();
+        supported::check(func)?;
+        let machine = match target.isa {
+            TargetIsa::X64(features) => Machine {
+                fma: features.fma,
+                cas_16: features.cmpxchg16b,
+            },
+        };
+        let func = if legalize::needed(func, machine)? {
+            self.analysis.find_order(func);
+            self.legalizer.run(func, &self.analysis.order, machine)?;
+            &self.legalizer.out
+        } else {
+            func
+        };
         self.analysis.run(func);
         match target.isa {
             TargetIsa::X64(features) => {
+                let flags = X64Flags {
+                    cpu: features,
+                    pinned_reg: self.settings.enable_pinned_reg,
+                };
                 select::select::<X64>(
                     func,
                     &self.analysis,
-                    features,
+                    flags,
                     &mut self.x64,
                     &mut self.select,
                 )?;

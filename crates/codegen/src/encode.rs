@@ -10,8 +10,8 @@ use crate::buffer::{
     Piece, Sink,
 };
 use crate::label::Label;
-use crate::selected::{Chunk, Frame, Selected, SelectedLoc};
-use crate::{CompiledCode, ObservedValue, PatchableCallSite, ValueLoc};
+use crate::selected::{Chunk, Frame, Selected, SelectedHandler, SelectedLoc};
+use crate::{CompiledCode, Handler, ObservedValue, PatchableCallSite, TryCallSite, ValueLoc};
 use nopal_ir::Function;
 
 /// The size of an instruction, or what it depends on.
@@ -382,7 +382,55 @@ impl<'a, I: Encode> Context<'a, '_, I> {
             self.buffer
                 .place_table(labels.iter().map(|&l| selected.resolve(l)), I::FILLER);
         }
+        self.place_handlers();
         self.buffer.apply_fixups(I::apply);
+    }
+
+    /// The call just written has handlers. Labels stand for their offsets until all are bound.
+    pub(crate) fn handlers(&mut self, number: u32) {
+        let range = self.selected.try_calls[number as usize].clone();
+        let first = self.buffer.out.handlers.len() as u32;
+        for handler in &self.selected.handlers[range.start as usize..range.end as usize] {
+            let offset_of = |label| self.selected.resolve(label).index() as u32;
+            let handler = match *handler {
+                SelectedHandler::Tag(tag, label) => Handler::Tag {
+                    tag,
+                    offset: offset_of(label),
+                },
+                SelectedHandler::Default(label) => Handler::Default {
+                    offset: offset_of(label),
+                },
+                SelectedHandler::Context(loc) => Handler::Context(self.value_loc(loc)),
+            };
+            self.buffer.out.handlers.push(handler);
+        }
+        let handlers = (first, self.buffer.out.handlers.len() as u32);
+        let ret_addr = self.buffer.offset();
+        self.buffer
+            .out
+            .try_calls
+            .push(TryCallSite { ret_addr, handlers });
+    }
+
+    /// Replace the labels of handlers by their offsets.
+    fn place_handlers(&mut self) {
+        let mut handlers = core::mem::take(&mut self.buffer.out.handlers);
+        for handler in &mut handlers {
+            if let Handler::Tag { offset, .. } | Handler::Default { offset } = handler {
+                *offset = self.buffer.label_offset(Label::new(*offset as usize));
+            }
+        }
+        self.buffer.out.handlers = handlers;
+    }
+
+    /// Where a value is, in the frame as laid out.
+    fn value_loc(&self, loc: SelectedLoc) -> ValueLoc {
+        match loc {
+            SelectedLoc::Reg(r) => ValueLoc::Reg(r),
+            SelectedLoc::Spill(slot) => ValueLoc::Frame(I::spill_offset(&self.frame, slot)),
+            SelectedLoc::Frame(offset) => ValueLoc::Frame(offset),
+            SelectedLoc::Const(bits) => ValueLoc::Const(bits),
+        }
     }
 
     /// Make sure that a patch site can be written here.
@@ -400,12 +448,7 @@ impl<'a, I: Encode> Context<'a, '_, I> {
         let first = self.buffer.out.observed.len() as u32;
         let range = site.observed.start as usize..site.observed.end as usize;
         for &(ty, loc) in &self.selected.observed[range] {
-            let loc = match loc {
-                SelectedLoc::Reg(r) => ValueLoc::Reg(r),
-                SelectedLoc::Spill(slot) => ValueLoc::Frame(I::spill_offset(&self.frame, slot)),
-                SelectedLoc::Frame(offset) => ValueLoc::Frame(offset),
-                SelectedLoc::Const(bits) => ValueLoc::Const(bits),
-            };
+            let loc = self.value_loc(loc);
             self.buffer.out.observed.push(ObservedValue { ty, loc });
         }
         self.buffer.out.patch_sites.push(PatchableCallSite {

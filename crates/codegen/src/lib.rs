@@ -9,13 +9,17 @@ mod context;
 mod encode;
 mod isa;
 mod label;
+mod layout;
+mod legalize;
 mod reg;
 mod select;
 mod selected;
+mod supported;
 
 pub use compiled::{
-    CallSite, CompiledCode, ObservedValue, PatchableCallSite, Reloc, RelocKind, Trap, ValueLoc,
+    CallSite, CompiledCode, Handler, ObservedValue, PatchableCallSite, Reloc, RelocKind, Trap,
+    TryCallSite, ValueLoc,
 };
-pub use context::{CodegenError, Context, Target, TargetError};
+pub use context::{CodegenError, Context, Settings, Target, TargetError};
 pub use isa::x64::X64Features;
 pub use reg::{PReg, RegClass, RegSet};

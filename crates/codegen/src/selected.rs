@@ -26,6 +26,10 @@ pub(crate) struct Selected<I> {
     pub(crate) sites: Vec<SelectedSite>,
     /// Observed values, referred to by `sites`.
     pub(crate) observed: Vec<(Type, SelectedLoc)>,
+    /// What the handlers of each call with handlers are, in [`Selected::handlers`].
+    pub(crate) try_calls: Vec<Range<u32>>,
+    /// The handlers `try_calls` refers to.
+    pub(crate) handlers: Vec<SelectedHandler>,
     /// The frame.
     pub(crate) frame: Frame,
     /// What the walk means, for the checker; upwards.
@@ -63,6 +67,17 @@ pub(crate) struct SelectedSite {
     pub(crate) observed: Range<u32>,
 }
 
+/// An entry of what is looked at when a call throws.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SelectedHandler {
+    /// Where what has this tag leads.
+    Tag(u32, Label),
+    /// Where everything leads.
+    Default(Label),
+    /// Where tags are looked up from here on.
+    Context(SelectedLoc),
+}
+
 /// Where a value is, while spill slots have no offset yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SelectedLoc {
@@ -87,6 +102,8 @@ pub(crate) struct Frame {
     pub(crate) stack_slots: u32,
     /// Bytes of outgoing stack arguments, at the stack pointer during calls.
     pub(crate) outgoing: u32,
+    /// Bytes of incoming stack arguments that the function takes off the stack.
+    pub(crate) popped: u32,
     /// Whether there is any call or patch site, so that the stack pointer must be aligned.
     pub(crate) has_calls: bool,
 }
@@ -102,6 +119,8 @@ impl<I> Selected<I> {
             jump_table_labels: Vec::new(),
             sites: Vec::new(),
             observed: Vec::new(),
+            try_calls: Vec::new(),
+            handlers: Vec::new(),
             frame: Frame::default(),
             notes: Vec::new(),
         }
@@ -117,6 +136,8 @@ impl<I> Selected<I> {
         self.jump_table_labels.clear();
         self.sites.clear();
         self.observed.clear();
+        self.try_calls.clear();
+        self.handlers.clear();
         self.notes.clear();
         let cells = core::mem::take(&mut self.frame.spill_cells);
         self.frame = Frame::default();

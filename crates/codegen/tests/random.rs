@@ -6,10 +6,9 @@
 mod support;
 
 use nopal_codegen::{Target, X64Features};
+use nopal_fuzzgen::{Options, generate, reduce};
 use nopal_ir::Function;
 use support::check::{Checker, INVALID, report};
-use support::generate;
-use support::reduce::reduce;
 
 fn setting(name: &str, default: u64) -> u64 {
     match std::env::var(name) {
@@ -30,7 +29,11 @@ fn kind(error: &str) -> String {
 const INPUTS: usize = 3;
 
 fn check_seed(checker: &mut Checker, target: &Target, seed: u64, largest: usize) {
-    let funcs = generate::module(seed, largest);
+    let options = Options {
+        largest,
+        ..Options::default()
+    };
+    let funcs = generate(seed, &options);
     let Err(error) = checker.check(&funcs, target, seed, INPUTS) else {
         return;
     };

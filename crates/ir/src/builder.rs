@@ -1,14 +1,17 @@
 //! Building a function, instruction by instruction, from code that has mutable variables.
 
+mod calls;
 mod insts;
 mod simplify;
 mod ssa;
 mod table;
+mod zero;
 
 use crate::{
-    Block, BlockCall, EntityRef, FuncRef, Function, Inst, InstData, JumpTableData, Opcode,
-    PackedOption, SigRef, SourceLoc, Type, Value,
+    Block, BlockCall, EntityRef, Function, Inst, InstData, JumpTableData, Opcode, PackedOption,
+    SourceLoc, Type, Value,
 };
+pub use calls::{EdgeArg, TryItem};
 use simplify::{Simplified, simplify};
 use ssa::Ssa;
 
@@ -115,13 +118,10 @@ impl<'a> FunctionBuilder<'a> {
             }
         }
         if !self.ctx.ssa.undefined().is_empty() {
-            let zeros: Vec<_> = self
-                .ctx
-                .ssa
-                .undefined()
-                .iter()
-                .map(|&v| (zero(self.func.value_type(v)), v))
-                .collect();
+            let mut zeros = Vec::new();
+            for &v in self.ctx.ssa.undefined() {
+                zero::define(self.func, v, &mut zeros);
+            }
             self.func.prepend_insts(&zeros);
         }
         if self.ctx.ssa.finish(self.func) {
@@ -250,7 +250,7 @@ impl<'a> FunctionBuilder<'a> {
         let block = self.open_block();
         if self.is_unreachable() {
             let ty = self.ctx.ssa.var_type(var.0);
-            let value = self.push_value(zero(ty), ty);
+            let value = self.zero(ty);
             self.def_var(var, value);
             return value;
         }
@@ -395,75 +395,5 @@ impl<'a> FunctionBuilder<'a> {
         let edge = self.edge(to, args);
         self.ctx.table_edges[to.index()] = (self.ctx.num_tables, edge);
         edge
-    }
-
-    /// Return from the function.
-    pub fn return_(&mut self, values: &[Value]) -> Inst {
-        let opcode = Opcode::Return;
-        let args = self.func.lists.list(values);
-        self.terminate(InstData::MultiAry { opcode, args })
-    }
-
-    /// Call a known function.
-    pub fn call(&mut self, func: FuncRef, args: &[Value]) -> Inst {
-        let args = self.func.lists.list(args);
-        let data = InstData::Call {
-            opcode: Opcode::Call,
-            func,
-            args,
-            attrs: PackedOption::NONE,
-        };
-        self.push(data)
-    }
-
-    /// Call a patchable function: a call that can be switched off and on while the code runs.
-    ///
-    /// `site` is a number that means something to the front end. Whoever handles the call finds
-    /// the values of `observe` there; they take no registers and no time while it is off.
-    pub fn patchable_call(
-        &mut self,
-        func: FuncRef,
-        args: &[Value],
-        site: u32,
-        observe: &[Value],
-    ) -> Inst {
-        let args = self.func.lists.list(args);
-        let attrs = self.func.create_site_attr(site, observe).into();
-        let data = InstData::Call {
-            opcode: Opcode::Call,
-            func,
-            args,
-            attrs,
-        };
-        self.push(data)
-    }
-
-    /// Call the function at the address `callee`.
-    pub fn call_indirect(&mut self, sig: SigRef, callee: Value, args: &[Value]) -> Inst {
-        let args = self.func.lists.list_with_first(callee, args);
-        let data = InstData::CallIndirect {
-            opcode: Opcode::CallIndirect,
-            sig,
-            args,
-        };
-        self.push(data)
-    }
-}
-
-/// The instruction that gives the zero of a type.
-fn zero(ty: Type) -> InstData {
-    match ty {
-        Type::F32 => InstData::UnaryIeee32 {
-            opcode: Opcode::F32const,
-            bits: 0,
-        },
-        Type::F64 => InstData::UnaryIeee64 {
-            opcode: Opcode::F64const,
-            bits: 0,
-        },
-        _ => InstData::UnaryImm {
-            opcode: Opcode::Iconst,
-            imm: 0,
-        },
     }
 }

@@ -71,6 +71,21 @@ entity!(/// One edge out of a terminator: a block and the arguments for its para
 entity!(/// The `site=` and `observe=[…]` attributes of a patchable call.
     SiteAttr, "site");
 
+entity!(/// A value known before the code runs or found in memory, `gv3`.
+    GlobalValue, "gv");
+entity!(/// A vector type whose size depends on the machine, `dt0`.
+    DynamicType, "dt");
+entity!(/// A stack slot for a value of dynamic type, `dss0`.
+    DynamicStackSlot, "dss");
+entity!(/// A constant that is not part of an instruction, `const2`.
+    Constant, "const");
+entity!(/// The 16 lane numbers of a `shuffle`.
+    ShuffleMask, "mask");
+entity!(/// The edges of a `try_call`.
+    ExceptionTable, "extable");
+entity!(/// A part of memory that accesses to other parts do not touch, `region1`.
+    AliasRegion, "region");
+
 /// An optional reference that takes no more room than the reference itself.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PackedOption<T>(u32, core::marker::PhantomData<T>);

@@ -1,137 +1,18 @@
 //! A function: its tables and how they refer to each other.
 
 use crate::{
-    Block, BlockCall, EntityRef, FuncRef, Inst, InstData, JumpTable, ListPool, Opcode, ResultType,
-    SigRef, Signature, SiteAttr, StackSlot, Type, Value, ValueList,
+    Block, BlockCall, Control, EntityRef, GlobalValue, Inst, InstData, ListPool, Opcode, Signature,
+    StackSlot, Type, TypeRule, Value, ValueList,
 };
-use core::fmt;
+use notes::Notes;
 
 mod checked;
+mod data;
+mod notes;
 mod pending;
+mod preamble;
 
-/// A position in the source of the function, e.g. a Wasm code offset.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct SourceLoc(u32);
-
-impl SourceLoc {
-    /// No position.
-    pub const NONE: SourceLoc = SourceLoc(u32::MAX);
-
-    /// The position `n`.
-    #[inline]
-    pub const fn new(n: u32) -> Self {
-        Self(n)
-    }
-
-    /// The number of the position; `u32::MAX` for none.
-    #[inline]
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// Whether this is no position.
-    #[inline]
-    pub const fn is_none(self) -> bool {
-        self.0 == u32::MAX
-    }
-}
-
-/// The name of a function, resolved by whoever links the code.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum ExternalName {
-    /// A name made of two numbers, `u0:5`.
-    User {
-        /// What kind of thing it is, to the front end.
-        namespace: u32,
-        /// Which one.
-        index: u32,
-    },
-    /// A name made of letters, `%memcpy`.
-    Named(Box<str>),
-}
-
-impl fmt::Display for ExternalName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ExternalName::User { namespace, index } => write!(f, "u{namespace}:{index}"),
-            ExternalName::Named(name) => write!(f, "%{name}"),
-        }
-    }
-}
-
-/// A function that can be called.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ExtFunc {
-    /// What it is called.
-    pub name: ExternalName,
-    /// Its signature.
-    pub signature: SigRef,
-    /// Whether it is close enough for a near call.
-    pub colocated: bool,
-    /// Whether calls to it are patch sites. Such a callee is colocated and returns nothing.
-    pub patchable: bool,
-}
-
-/// Bytes in the frame whose address can be taken.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct StackSlotData {
-    /// Size in bytes.
-    pub size: u32,
-    /// log2 of the alignment.
-    pub align_shift: u8,
-}
-
-/// The target of an edge and the arguments for the parameters of that block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BlockCallData {
-    /// The block.
-    pub block: Block,
-    /// One argument per parameter.
-    pub args: ValueList,
-}
-
-/// The edges of a `br_table`. Indices that lead to the same block with the same arguments may share
-/// an edge.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct JumpTableData {
-    /// Where an index outside the table leads.
-    pub default: BlockCall,
-    /// Where index 0, 1, … lead.
-    pub table: Vec<BlockCall>,
-}
-
-/// The trailing attributes of a patchable call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SiteAttrData {
-    /// `site=K`: a number that means something to the front end.
-    pub site: u32,
-    /// `observe=[…]`: values that a hook must be able to find.
-    pub observe: ValueList,
-}
-
-/// A basic block: a contiguous range of instructions that ends with a terminator.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BlockData {
-    /// Its parameters.
-    pub params: ValueList,
-    /// Number of its first instruction.
-    pub first: u32,
-    /// One past the number of its last instruction.
-    pub end: u32,
-    /// Whether it is expected to be executed rarely.
-    pub cold: bool,
-}
-
-/// Where a value comes from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ValueDef {
-    /// Result number `.1` of an instruction.
-    Result(Inst, u32),
-    /// Parameter number `.1` of a block.
-    Param(Block, u32),
-    /// Another value under a second name.
-    Alias(Value),
-}
+pub use data::*;
 
 /// Eight bytes: what the value is, its number there, its type, and the entity it comes from.
 #[derive(Clone, Copy)]
@@ -144,6 +25,7 @@ struct ValueData {
 const KIND_RESULT: u32 = 0;
 const KIND_PARAM: u32 = 1;
 const KIND_ALIAS: u32 = 2;
+const KIND_NONE: u32 = 3;
 /// The largest number of results of an instruction or parameters of a block.
 const MAX_NUM: usize = (1 << 22) - 1;
 
@@ -169,9 +51,19 @@ pub struct Function {
     pub signature: Signature,
     /// Where its source begins, e.g. a Wasm code offset; 0 if that means nothing.
     pub base_srcloc: u32,
+    /// The global value that the stack pointer must stay above.
+    pub stack_limit: Option<GlobalValue>,
     signatures: Vec<Signature>,
     ext_funcs: Vec<ExtFunc>,
     stack_slots: Vec<StackSlotData>,
+    stack_slot_keys: Vec<(StackSlot, u64)>,
+    dynamic_stack_slots: Vec<DynamicStackSlotData>,
+    global_values: Vec<GlobalValueData>,
+    dynamic_types: Vec<DynamicTypeData>,
+    constants: Vec<ConstantData>,
+    shuffle_masks: Vec<[u8; 16]>,
+    alias_regions: Vec<AliasRegionData>,
+    exception_tables: Vec<ExceptionTableData>,
     jump_tables: Vec<JumpTableData>,
     site_attrs: Vec<SiteAttrData>,
     block_calls: Vec<BlockCallData>,
@@ -182,6 +74,7 @@ pub struct Function {
     results: Vec<(u32, u32)>,
     srclocs: Vec<SourceLoc>,
     values: Vec<ValueData>,
+    notes: Notes,
     /// The lists of values the other tables refer to.
     pub lists: ListPool,
 }
@@ -193,9 +86,18 @@ impl Function {
             name,
             signature,
             base_srcloc: 0,
+            stack_limit: None,
             signatures: Vec::new(),
             ext_funcs: Vec::new(),
             stack_slots: Vec::new(),
+            stack_slot_keys: Vec::new(),
+            dynamic_stack_slots: Vec::new(),
+            global_values: Vec::new(),
+            dynamic_types: Vec::new(),
+            constants: Vec::new(),
+            shuffle_masks: Vec::new(),
+            alias_regions: Vec::new(),
+            exception_tables: Vec::new(),
             jump_tables: Vec::new(),
             site_attrs: Vec::new(),
             block_calls: Vec::new(),
@@ -205,6 +107,7 @@ impl Function {
             results: Vec::new(),
             srclocs: Vec::new(),
             values: Vec::new(),
+            notes: Notes::new(),
             lists: ListPool::default(),
         }
     }
@@ -212,9 +115,19 @@ impl Function {
     /// Empty the function, keeping its memory; name and signature stay until replaced.
     pub fn clear(&mut self) {
         self.base_srcloc = 0;
+        self.stack_limit = None;
         self.signatures.clear();
         self.ext_funcs.clear();
         self.stack_slots.clear();
+        self.stack_slot_keys.clear();
+        self.dynamic_stack_slots.clear();
+        self.global_values.clear();
+        self.dynamic_types.clear();
+        self.constants.clear();
+        self.shuffle_masks.clear();
+        self.alias_regions.clear();
+        self.exception_tables.clear();
+        self.notes.clear();
         self.jump_tables.clear();
         self.site_attrs.clear();
         self.block_calls.clear();
@@ -225,75 +138,6 @@ impl Function {
         self.srclocs.clear();
         self.values.clear();
         self.lists.clear();
-    }
-
-    // Preamble entities.
-
-    /// Add a signature for callees.
-    pub fn import_signature(&mut self, sig: Signature) -> SigRef {
-        self.signatures.push(sig);
-        SigRef::new(self.signatures.len() - 1)
-    }
-
-    /// A signature.
-    pub fn sig(&self, sig: SigRef) -> &Signature {
-        &self.signatures[sig.index()]
-    }
-
-    /// All signatures, in order.
-    pub fn sigs(&self) -> &[Signature] {
-        &self.signatures
-    }
-
-    /// Add a function that can be called.
-    pub fn import_function(&mut self, func: ExtFunc) -> FuncRef {
-        self.ext_funcs.push(func);
-        FuncRef::new(self.ext_funcs.len() - 1)
-    }
-
-    /// A function that can be called.
-    #[inline]
-    pub fn ext_func(&self, func: FuncRef) -> &ExtFunc {
-        &self.ext_funcs[func.index()]
-    }
-
-    /// All functions that can be called, in order.
-    pub fn ext_funcs(&self) -> &[ExtFunc] {
-        &self.ext_funcs
-    }
-
-    /// Add a stack slot.
-    pub fn create_stack_slot(&mut self, slot: StackSlotData) -> StackSlot {
-        self.stack_slots.push(slot);
-        StackSlot::new(self.stack_slots.len() - 1)
-    }
-
-    /// All stack slots, in order.
-    pub fn stack_slots(&self) -> &[StackSlotData] {
-        &self.stack_slots
-    }
-
-    /// Add the targets of a `br_table`.
-    pub fn create_jump_table(&mut self, table: JumpTableData) -> JumpTable {
-        self.jump_tables.push(table);
-        JumpTable::new(self.jump_tables.len() - 1)
-    }
-
-    /// The targets of a `br_table`.
-    pub fn jump_table(&self, table: JumpTable) -> &JumpTableData {
-        &self.jump_tables[table.index()]
-    }
-
-    /// Add the attributes of a patchable call.
-    pub fn create_site_attr(&mut self, site: u32, observe: &[Value]) -> SiteAttr {
-        let observe = self.lists.list(observe);
-        self.site_attrs.push(SiteAttrData { site, observe });
-        SiteAttr::new(self.site_attrs.len() - 1)
-    }
-
-    /// The attributes of a patchable call.
-    pub fn site_attr(&self, attr: SiteAttr) -> SiteAttrData {
-        self.site_attrs[attr.index()]
     }
 
     // Blocks.
@@ -435,6 +279,9 @@ impl Function {
                 f(table.default);
                 table.table.iter().copied().for_each(f);
             }
+            InstData::TryCall { table, .. } | InstData::TryCallIndirect { table, .. } => {
+                self.exception_tables[table.index()].edges().for_each(f);
+            }
             _ => {}
         }
     }
@@ -472,48 +319,62 @@ impl Function {
 
     /// Append an instruction and the results its opcode has.
     ///
-    /// `ty` is the result type where the opcode has one that is
-    /// [written](ResultType::Written); it is ignored otherwise.
+    /// `ty` is the controlling type where it is [written](Control::Written); it is ignored
+    /// otherwise.
     pub fn push_inst_with_results(&mut self, data: InstData, ty: Type, loc: SourceLoc) -> Inst {
         let inst = self.push_inst(data, loc);
-        match data.opcode().result_type() {
-            ResultType::None => {}
-            ResultType::Signature => {
-                let sig = match data {
-                    InstData::Call { func, .. } => self.ext_funcs[func.index()].signature,
-                    InstData::CallIndirect { sig, .. } => sig,
-                    _ => unreachable!("only calls have the results of a signature"),
-                };
-                for i in 0..self.signatures[sig.index()].returns.len() {
-                    let ty = self.signatures[sig.index()].returns[i].ty;
-                    self.push_result(inst, ty);
-                }
-            }
-            rule => {
-                let ty = self.fixed_result_type(&data, rule).unwrap_or(ty);
-                self.push_result(inst, ty);
-            }
+        let opcode = data.opcode();
+        if opcode.is_call() {
+            self.push_signature_results(inst, &data);
+            return inst;
+        }
+        let rules = opcode.results();
+        if rules.is_empty() {
+            return inst;
+        }
+        let control = match opcode.control() {
+            Control::Infer => data
+                .control_operand()
+                .map_or(Type::INVALID, |v| self.value_type(v)),
+            Control::Written | Control::Fixed => ty,
+        };
+        for rule in rules {
+            let ty = match rule {
+                TypeRule::T => control,
+                rule => rule.only(control).unwrap_or(Type::INVALID),
+            };
+            self.push_result(inst, ty);
         }
         inst
     }
 
-    /// The result type that follows from the operands; none if it is written.
-    fn fixed_result_type(&self, data: &InstData, rule: ResultType) -> Option<Type> {
-        match rule {
-            ResultType::SameAsFirst => Some(self.value_type(match *data {
-                InstData::Unary { arg, .. } => arg,
-                InstData::Binary { args, .. } => args[0],
-                _ => unreachable!("no first operand"),
-            })),
-            ResultType::SameAsSecond => Some(self.value_type(match *data {
-                InstData::Ternary { args, .. } => args[1],
-                _ => unreachable!("no second operand"),
-            })),
-            ResultType::Bool => Some(Type::I8),
-            ResultType::F32 => Some(Type::F32),
-            ResultType::F64 => Some(Type::F64),
-            _ => None,
+    /// Calls `f` with the type of each result that a call has.
+    pub(crate) fn for_each_call_result(&self, data: &InstData, mut f: impl FnMut(Type)) {
+        let (sig, payload) = match *data {
+            _ if !data.opcode().has_signature_results() => return,
+            InstData::Call { func, .. } => (self.ext_funcs[func.index()].signature, false),
+            InstData::CallIndirect { sig, .. } => (sig, false),
+            InstData::TryCall { table, .. } | InstData::TryCallIndirect { table, .. } => {
+                (self.exception_tables[table.index()].sig, true)
+            }
+            _ => return,
+        };
+        let sig = &self.signatures[sig.index()];
+        sig.returns.iter().for_each(|r| f(r.ty));
+        if payload {
+            sig.call_conv.exception_payload().iter().for_each(|&t| f(t));
         }
+    }
+
+    fn push_signature_results(&mut self, inst: Inst, data: &InstData) {
+        let first = self.values.len();
+        let mut types = Vec::new();
+        self.for_each_call_result(data, |ty| types.push(ty));
+        for (num, ty) in types.into_iter().enumerate() {
+            self.push_value(ValueData::new(ty, KIND_RESULT, num, inst.as_u32()));
+        }
+        let len = self.values.len() - first;
+        self.results[inst.index()] = (first as u32, len as u32);
     }
 
     /// Number of instructions.
@@ -567,11 +428,6 @@ impl Function {
     /// observed values. They may be aliases.
     pub fn for_each_operand(&self, inst: Inst, mut f: impl FnMut(Value)) {
         match self.insts[inst.index()] {
-            InstData::UnaryImm { .. }
-            | InstData::UnaryIeee32 { .. }
-            | InstData::UnaryIeee64 { .. }
-            | InstData::StackAddr { .. }
-            | InstData::Trap { .. } => {}
             InstData::Unary { arg, .. }
             | InstData::Load { arg, .. }
             | InstData::CondTrap { arg, .. } => f(arg),
@@ -579,7 +435,6 @@ impl Function {
             | InstData::IntCompare { args, .. }
             | InstData::FloatCompare { args, .. }
             | InstData::Store { args, .. } => args.into_iter().for_each(f),
-            InstData::Ternary { args, .. } => args.into_iter().for_each(f),
             InstData::Jump { dest, .. } => self.block_call_args(dest).for_each(f),
             InstData::Brif { arg, dests, .. } => {
                 f(arg);
@@ -605,6 +460,19 @@ impl Function {
             InstData::CallIndirect { args, .. } | InstData::MultiAry { args, .. } => {
                 self.lists.iter(args).for_each(f);
             }
+            InstData::TryCall { args, table, .. }
+            | InstData::TryCallIndirect { args, table, .. } => {
+                self.lists.iter(args).for_each(&mut f);
+                let table = &self.exception_tables[table.index()];
+                table
+                    .edges()
+                    .for_each(|d| self.block_call_args(d).for_each(&mut f));
+                table.contexts().for_each(&mut f);
+                if let Some(attr) = table.attrs.expand() {
+                    self.lists.iter(self.site_attr(attr).observe).for_each(f);
+                }
+            }
+            ref data => data.value_operands().iter().copied().for_each(f),
         }
     }
 
@@ -636,7 +504,8 @@ impl Function {
         match (data.bits >> 8) & 3 {
             KIND_RESULT => ValueDef::Result(Inst::from_u32(data.entity), num),
             KIND_PARAM => ValueDef::Param(Block::from_u32(data.entity), num),
-            _ => ValueDef::Alias(Value::from_u32(data.entity)),
+            KIND_ALIAS => ValueDef::Alias(Value::from_u32(data.entity)),
+            _ => ValueDef::None,
         }
     }
 

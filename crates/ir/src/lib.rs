@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod atomic;
 mod builder;
 mod condcodes;
+mod data;
 mod dominators;
 mod entity;
 mod function;
@@ -11,26 +13,32 @@ mod list;
 mod memflags;
 mod opcode;
 mod print;
+pub mod reader;
 mod signature;
 mod trapcode;
 mod types;
 mod verify;
 
-pub use builder::{BuilderContext, FunctionBuilder, Variable};
+pub use atomic::AtomicRmwOp;
+pub use builder::{BuilderContext, EdgeArg, FunctionBuilder, TryItem, Variable};
 pub use condcodes::{FloatCC, IntCC};
+pub use data::DataValue;
 pub use dominators::Dominators;
 pub use entity::{
-    Block, BlockCall, EntityRef, FuncRef, Inst, JumpTable, PackedOption, SigRef, SiteAttr,
-    StackSlot, Value,
+    AliasRegion, Block, BlockCall, Constant, DynamicStackSlot, DynamicType, EntityRef,
+    ExceptionTable, FuncRef, GlobalValue, Inst, JumpTable, PackedOption, ShuffleMask, SigRef,
+    SiteAttr, StackSlot, Value,
 };
 pub use function::{
-    BlockCallData, BlockData, ExtFunc, ExternalName, Function, JumpTableData, SiteAttrData,
-    SourceLoc, StackSlotData, ValueDef,
+    AliasRegionData, BlockCallData, BlockData, ConstantData, DebugTag, DynamicStackSlotData,
+    DynamicTypeData, ExceptionItem, ExceptionTableData, ExtFunc, ExternalName, Function,
+    GlobalValueData, JumpTableData, SiteAttrData, SourceLoc, StackMapEntry, StackSlotData,
+    ValueDef,
 };
 pub use inst::InstData;
 pub use list::{ListPool, ValueList};
 pub use memflags::{Endianness, MemFlags};
-pub use opcode::{Format, Opcode, Operands, ResultType};
+pub use opcode::{Control, Format, Opcode, TypeRule, TypeSet};
 pub use signature::{AbiParam, ArgumentExtension, ArgumentPurpose, CallConv, Signature};
 pub use trapcode::TrapCode;
 pub use types::Type;

@@ -12,6 +12,15 @@ pub enum Endianness {
     Big,
 }
 
+impl fmt::Display for Endianness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Endianness::Little => "little",
+            Endianness::Big => "big",
+        })
+    }
+}
+
 /// What is known about a memory access: whether and how it can trap, and which freedom the
 /// compiler has in moving it.
 ///

@@ -8,19 +8,78 @@ use core::fmt;
 pub enum CallConv {
     /// The compiler's own choice; the same as the platform's C convention for now.
     Fast,
+    /// A callee can be called in place of its caller, whatever their signatures.
+    Tail,
     /// System V AMD64, AAPCS64 and their likes: the C convention of Unix systems.
     SystemV,
+    /// The C convention of Windows on x86-64.
+    WindowsFastcall,
+    /// The C convention of Apple systems on AArch64.
+    AppleAarch64,
+    /// That of calls that probe the stack.
+    Probestack,
+    /// That of code from a baseline compiler.
+    Winch,
     /// Arguments as in C; the callee preserves every register and returns nothing.
     PreserveAll,
 }
 
 impl CallConv {
+    /// Every convention, in declaration order.
+    pub const ALL: [CallConv; 8] = [
+        CallConv::Fast,
+        CallConv::Tail,
+        CallConv::SystemV,
+        CallConv::WindowsFastcall,
+        CallConv::AppleAarch64,
+        CallConv::Probestack,
+        CallConv::Winch,
+        CallConv::PreserveAll,
+    ];
+
     /// The convention's name in the text format.
     pub const fn name(self) -> &'static str {
         match self {
             CallConv::Fast => "fast",
+            CallConv::Tail => "tail",
             CallConv::SystemV => "system_v",
+            CallConv::WindowsFastcall => "windows_fastcall",
+            CallConv::AppleAarch64 => "apple_aarch64",
+            CallConv::Probestack => "probestack",
+            CallConv::Winch => "winch",
             CallConv::PreserveAll => "preserve_all",
+        }
+    }
+
+    /// The convention with this name.
+    pub fn from_name(name: &str) -> Option<CallConv> {
+        Self::ALL.into_iter().find(|c| c.name() == name)
+    }
+
+    /// Whether a function of this convention can call another one in its own place.
+    pub const fn supports_tail_calls(self) -> bool {
+        matches!(self, CallConv::Tail)
+    }
+
+    /// Whether a call of a function of this convention can have handlers.
+    pub const fn supports_exceptions(self) -> bool {
+        matches!(
+            self,
+            CallConv::Tail
+                | CallConv::SystemV
+                | CallConv::AppleAarch64
+                | CallConv::Winch
+                | CallConv::PreserveAll
+        )
+    }
+
+    /// The types of what a handler is given when a function of this convention throws.
+    pub const fn exception_payload(self) -> &'static [Type] {
+        match self {
+            CallConv::Tail | CallConv::SystemV | CallConv::AppleAarch64 | CallConv::PreserveAll => {
+                &[Type::I64, Type::I64]
+            }
+            _ => &[],
         }
     }
 }
@@ -49,6 +108,10 @@ pub enum ArgumentPurpose {
     Normal,
     /// The pointer to the instance's context.
     VMContext,
+    /// The pointer to where the caller wants the results.
+    StructReturn,
+    /// The pointer to a structure of this many bytes, which is passed by copying it to the stack.
+    StructArgument(u32),
 }
 
 /// One parameter or result.
@@ -93,6 +156,8 @@ impl fmt::Display for AbiParam {
         match self.purpose {
             ArgumentPurpose::Normal => Ok(()),
             ArgumentPurpose::VMContext => f.write_str(" vmctx"),
+            ArgumentPurpose::StructReturn => f.write_str(" sret"),
+            ArgumentPurpose::StructArgument(size) => write!(f, " sarg({size})"),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Is a function well-formed?
 
+mod calls;
 mod control;
 mod insts;
+mod preamble;
 mod uses;
 
 use crate::{
-    AbiParam, Block, CallConv, EntityRef, FuncRef, Function, Inst, SigRef, Signature, StackSlot,
-    Type, Value, ValueDef,
+    AliasRegion, Block, DynamicStackSlot, DynamicType, EntityRef, FuncRef, Function, GlobalValue,
+    Inst, SigRef, StackSlot, Type, Value, ValueDef,
 };
 use core::fmt;
 
@@ -24,6 +26,14 @@ pub enum Entity {
     Callee(FuncRef),
     /// A stack slot of the preamble.
     StackSlot(StackSlot),
+    /// A stack slot of dynamic size.
+    DynamicStackSlot(DynamicStackSlot),
+    /// A dynamic type.
+    DynamicType(DynamicType),
+    /// A global value.
+    GlobalValue(GlobalValue),
+    /// A part of memory.
+    AliasRegion(AliasRegion),
     /// A block.
     Block(Block),
     /// An instruction.
@@ -37,6 +47,10 @@ impl fmt::Display for Entity {
             Entity::Signature(sig) => sig.fmt(f),
             Entity::Callee(func) => func.fmt(f),
             Entity::StackSlot(slot) => slot.fmt(f),
+            Entity::DynamicStackSlot(slot) => slot.fmt(f),
+            Entity::DynamicType(ty) => ty.fmt(f),
+            Entity::GlobalValue(global) => global.fmt(f),
+            Entity::AliasRegion(region) => region.fmt(f),
             Entity::Block(block) => block.fmt(f),
             Entity::Inst(inst) => inst.fmt(f),
         }
@@ -69,14 +83,22 @@ impl core::error::Error for VerifierError {}
 /// Check that a function is well-formed; the errors, up to 100, say what is not.
 ///
 /// - Blocks: each ends with a terminator and has no other; the entry has the parameters of the
-///   function and no edges to it; edges lead to blocks of the layout with one argument for each
-///   parameter, of its type.
-/// - Values: each operand exists and is defined on every path from the entry to its use.
-/// - Types: operands and results are as the opcode demands; an `iconst` fits its type; conversions
-///   and narrow loads and stores do change the width; calls and returns match the signatures.
-/// - References to signatures, callees, stack slots, jump tables and attributes lead somewhere.
-/// - A patchable callee is colocated and returns nothing; a `preserve_all` signature returns
-///   nothing; only calls of patchable callees have `site` and `observe` attributes.
+///   function, no edges to it, and is not cold; edges lead to blocks of the layout with one
+///   argument for each parameter, of its type.
+/// - Values: each operand exists and is defined on every path from the entry to its use. The
+///   results of a `try_call` are used by its own edges only: what it returns by the normal one, what
+///   was thrown by those to handlers.
+/// - Types: operands and results are as the opcode demands; an `iconst` fits its type, a constant
+///   has the size of its type, a lane exists, a `bitcast` that changes the number of lanes says in
+///   which byte order; calls and returns match the signatures.
+/// - Declarations: references lead somewhere, global values not to themselves; `vmctx` needs such a
+///   parameter; regions are different; only integers are extended.
+/// - Memory: what is `readonly` is not stored to; a global value is loaded `notrap aligned`.
+/// - Calls: what is patchable is colocated and returns nothing, and is called directly and not in
+///   place of the caller; a `preserve_all` signature returns nothing; only calls of patchable
+///   callees have `site` and `observe` attributes; a tail call has the convention of the caller,
+///   one that allows it, and its results; handlers need a convention that has them. Tags are on
+///   calls and `sequence_point`, stack maps on calls that come back.
 ///
 /// The function may be malformed in any way; nothing here panics.
 pub fn verify(func: &Function) -> Result<(), Vec<VerifierError>> {
@@ -126,46 +148,6 @@ impl<'a> Verifier<'a> {
         self.error(Entity::Inst(inst), message);
     }
 
-    fn check_preamble(&mut self) {
-        let func = self.func;
-        self.check_signature(Entity::Function, &func.signature);
-        for (n, sig) in func.sigs().iter().enumerate() {
-            self.check_signature(Entity::Signature(SigRef::new(n)), sig);
-        }
-        for (n, callee) in func.ext_funcs().iter().enumerate() {
-            let entity = Entity::Callee(FuncRef::new(n));
-            let Some(sig) = func.get_sig(callee.signature) else {
-                self.error(entity, format!("{} does not exist", callee.signature));
-                continue;
-            };
-            if callee.patchable && !callee.colocated {
-                self.error(entity, "a patchable callee must be colocated".into());
-            }
-            if callee.patchable && !sig.returns.is_empty() {
-                self.error(entity, "a patchable callee must return nothing".into());
-            }
-        }
-        for (n, slot) in func.stack_slots().iter().enumerate() {
-            if slot.align_shift >= 32 {
-                let message = format!("alignment 2^{} is too large", slot.align_shift);
-                self.error(Entity::StackSlot(StackSlot::new(n)), message);
-            }
-        }
-    }
-
-    fn check_signature(&mut self, entity: Entity, sig: &Signature) {
-        for (kind, list) in [("parameter", &sig.params), ("result", &sig.returns)] {
-            for (n, AbiParam { ty, .. }) in list.iter().enumerate() {
-                if !Type::ALL.contains(ty) {
-                    self.error(entity, format!("{kind} {n} has no valid type"));
-                }
-            }
-        }
-        if sig.call_conv == CallConv::PreserveAll && !sig.returns.is_empty() {
-            self.error(entity, "preserve_all functions return nothing".into());
-        }
-    }
-
     /// Whether the layout makes sense, so that blocks can be looked at.
     fn check_layout(&mut self) -> bool {
         for &block in self.func.layout() {
@@ -206,6 +188,9 @@ impl<'a> Verifier<'a> {
 
     fn check_entry(&mut self) {
         let entry = self.func.layout()[0];
+        if self.func.block(entry).cold {
+            self.error(Entity::Block(entry), "the entry cannot be cold".into());
+        }
         let params = &self.func.signature.params;
         let have = self.param_types(entry);
         if have.len() != params.len() {
@@ -234,7 +219,7 @@ impl<'a> Verifier<'a> {
                 self.error(Entity::Block(block), format!("{v} does not exist"));
                 continue;
             };
-            if !Type::ALL.contains(&ty) {
+            if !ty.is_valid() {
                 let message = format!("parameter {v} has no valid type");
                 self.error(Entity::Block(block), message);
             }

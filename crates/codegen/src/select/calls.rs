@@ -10,8 +10,8 @@ use crate::context::CodegenError;
 use crate::selected::{SelectedLoc, SelectedSite};
 use crate::{PReg, RegClass, RegSet};
 use nopal_ir::{
-    AbiParam, ArgumentExtension, Block, CallConv, EntityRef, FuncRef, Inst, InstData, SigRef,
-    Signature, SiteAttr, Type, Value, ValueList,
+    AbiParam, ArgumentExtension, ArgumentPurpose, Block, CallConv, EntityRef, FuncRef, GlobalValue,
+    Inst, InstData, SigRef, Signature, SiteAttr, Type, Value, ValueList,
 };
 
 /// Where a parameter or result travels.
@@ -22,6 +22,18 @@ pub(crate) enum AbiLoc {
     /// A parameter on the stack: bytes from the stack pointer at the call. A result: bytes from
     /// the start of the return area.
     Stack(u32),
+}
+
+/// A call in place of the function.
+#[derive(Clone, Copy)]
+pub(crate) struct TailCall {
+    /// The callee; none if its address is in [`super::Isa::tail_target`].
+    pub(crate) callee: Option<FuncRef>,
+    /// Bytes of stack arguments that this function came with, a multiple of the alignment of the
+    /// stack.
+    pub(crate) incoming: u32,
+    /// Bytes that the callee wants there.
+    pub(crate) outgoing: u32,
 }
 
 /// Where the parameters of a signature travel.
@@ -35,52 +47,86 @@ pub(crate) struct ParamLocs {
     pub(crate) ret_area: bool,
 }
 
-/// Where result number `i` of `sig` travels: in the next register of its class, else in the area
-/// whose address the caller passes, one 8-byte cell per result of the signature.
-fn result_loc<I: Isa>(sig: &Signature, i: usize) -> AbiLoc {
-    let class = |ty: Type| {
-        if ty.is_float() {
+/// The values in which parameters or results travel: an `i128` is two.
+pub(crate) fn pieces(params: &[AbiParam]) -> impl Iterator<Item = AbiParam> + '_ {
+    params.iter().flat_map(|p| {
+        let half = AbiParam {
+            ty: Type::I64,
+            extension: ArgumentExtension::None,
+            ..*p
+        };
+        let (first, second) = match p.ty {
+            Type::I128 => (half, Some(half)),
+            _ => (*p, None),
+        };
+        core::iter::once(first).chain(second)
+    })
+}
+
+/// The parameter that says where results go, if a function of this signature returns it as well
+/// though it is not among the results: then it comes back in the first register for integers.
+fn returned_param(sig: &Signature) -> Option<usize> {
+    let special = |p: &AbiParam| p.purpose == ArgumentPurpose::StructReturn;
+    if sig.returns.iter().any(special) {
+        return None;
+    }
+    sig.params.iter().position(special)
+}
+
+/// Calls `f` with each result of `sig` and where it travels: in the next register of its class,
+/// else in the area whose address the caller passes, one 8-byte cell per result.
+pub(super) fn for_each_result<I: Isa>(sig: &Signature, mut f: impl FnMut(AbiParam, AbiLoc)) {
+    let mut used = [usize::from(returned_param(sig).is_some()), 0];
+    for (i, p) in pieces(&sig.returns).enumerate() {
+        let class = if p.ty.is_float() {
             RegClass::Float
         } else {
             RegClass::Int
-        }
-    };
-    let own = class(sig.returns[i].ty);
-    let before = sig.returns[..i]
-        .iter()
-        .filter(|r| class(r.ty) == own)
-        .count();
-    match I::result_regs(own).get(before) {
-        Some(&r) => AbiLoc::Reg(r),
-        None => AbiLoc::Stack(8 * i as u32),
+        };
+        let next = &mut used[class as usize];
+        let loc = match I::result_regs(class).get(*next) {
+            Some(&r) => AbiLoc::Reg(r),
+            None => AbiLoc::Stack(8 * i as u32),
+        };
+        *next += 1;
+        f(p, loc);
     }
 }
 
 /// Whether some result of `sig` does not fit in registers.
 pub(crate) fn needs_ret_area<I: Isa>(sig: &Signature) -> bool {
-    let floats = sig.returns.iter().filter(|r| r.ty.is_float()).count();
-    let ints = sig.returns.len() - floats;
-    ints > I::result_regs(RegClass::Int).len() || floats > I::result_regs(RegClass::Float).len()
+    let mut area = false;
+    for_each_result::<I>(sig, |_, loc| area |= matches!(loc, AbiLoc::Stack(_)));
+    area
 }
 
-/// What this function passes on, as arguments or results, is not extended beyond its type; only
-/// the upper half of a register that holds an `i32` is zero anyway.
-pub(super) fn check_extensions(passed: &[AbiParam]) -> Result<(), CodegenError> {
-    let extended = |p: &&AbiParam| match p.extension {
-        ArgumentExtension::None => false,
-        ArgumentExtension::Uext => p.ty.bits() < 32,
-        ArgumentExtension::Sext => p.ty.bits() < 64,
-    };
-    match passed.iter().find(extended) {
-        Some(p) => Err(CodegenError::Unsupported(format!("passing `{p}`"))),
-        None => Ok(()),
+/// Whether a value of this type must be extended to be passed, and if so, with its sign. The upper
+/// half of a register that holds an `i32` is zero anyway.
+fn extension(p: &AbiParam) -> Option<bool> {
+    match p.extension {
+        ArgumentExtension::Uext if p.ty.bits() < 32 => Some(false),
+        ArgumentExtension::Sext if p.ty.bits() < 64 => Some(true),
+        _ => None,
+    }
+}
+
+/// Where an observed value is.
+pub(super) fn selected_loc(home: Operand) -> SelectedLoc {
+    match home {
+        Operand::Reg(r) => SelectedLoc::Reg(r),
+        Operand::Place(Place::Slot(s)) if s & INCOMING != 0 => {
+            SelectedLoc::Frame((s & !INCOMING) as i32)
+        }
+        Operand::Place(Place::Slot(s)) => SelectedLoc::Spill(s),
+        Operand::Place(_) => unreachable!("values live in slots"),
+        Operand::Const(bits) => SelectedLoc::Const(bits),
     }
 }
 
 impl<I: Isa> Selector<'_, I> {
     /// At the top of the entry block: bring the parameters from where they come in to where they
     /// are expected.
-    pub(super) fn enter_function(&mut self, entry: Block) {
+    pub(super) fn enter_function(&mut self, entry: Block) -> Result<(), CodegenError> {
         let locs = core::mem::take(&mut self.s.params);
         let mut moves = core::mem::take(&mut self.s.call_moves);
         moves.clear();
@@ -112,6 +158,17 @@ impl<I: Isa> Selector<'_, I> {
                 });
             }
         }
+        if let Some(n) = returned_param(&self.func.signature)
+            && let Some((loc, dst)) = self.sret_home(&locs, n)
+        {
+            let src = Loc::Reg(loc);
+            let dst = Loc::Place(dst);
+            moves.push(Move {
+                dst,
+                src,
+                ty: Type::I64,
+            });
+        }
         if locs.ret_area {
             let src = Loc::Reg(I::first_int_arg());
             incoming.insert(I::first_int_arg());
@@ -132,8 +189,45 @@ impl<I: Isa> Selector<'_, I> {
                 self.emit(I::zero_extend_32(r));
             }
         }
+        let checked = match self.func.stack_limit {
+            Some(limit) => self.check_stack(limit, &locs),
+            None => Ok(()),
+        };
         self.s.call_moves = moves;
         self.s.params = locs;
+        checked
+    }
+
+    /// At the very top: the stack must not have grown beyond its limit.
+    fn check_stack(&mut self, limit: GlobalValue, locs: &ParamLocs) -> Result<(), CodegenError> {
+        let mut params = pieces(&self.func.signature.params);
+        let context = params.position(|p| p.purpose == ArgumentPurpose::VMContext);
+        I::check_stack(self, limit, context.map(|n| locs.locs[n]))?;
+        let entry = self.func.block_params(self.an.order[0]);
+        let read = context.and_then(|n| entry.clone().nth(n));
+        self.note(|| Note::Group(read.into_iter().collect()));
+        Ok(())
+    }
+
+    /// Where the parameter that is returned comes in, and where it is kept meanwhile.
+    fn sret_home(&self, locs: &ParamLocs, n: usize) -> Option<(PReg, Place)> {
+        let at = pieces(&self.func.signature.params[..n]).count();
+        match locs.locs[at] {
+            AbiLoc::Reg(r) => Some((r, Place::Slot(self.sret_slot))),
+            AbiLoc::Stack(_) => None,
+        }
+    }
+
+    /// Give the parameter that is returned a slot.
+    pub(super) fn keep_returned_param(&mut self, locs: &ParamLocs) {
+        let Some(n) = returned_param(&self.func.signature) else {
+            return;
+        };
+        let at = pieces(&self.func.signature.params[..n]).count();
+        self.sret_slot = match locs.locs[at] {
+            AbiLoc::Reg(_) => self.new_slot(NO_VALUE),
+            AbiLoc::Stack(at) => INCOMING | (at + 16),
+        };
     }
 
     /// The results of the function, brought to where the caller expects them, and the return.
@@ -148,18 +242,32 @@ impl<I: Isa> Selector<'_, I> {
             self.scratch_fixed(r);
             r
         });
-        for (i, a) in func.lists.iter(args).enumerate() {
-            if let AbiLoc::Reg(r) = result_loc::<I>(&func.signature, i) {
+        let mut results = core::mem::take(&mut self.s.results);
+        results.clear();
+        for_each_result::<I>(&func.signature, |p, loc| results.push((p, loc)));
+        for (a, &(p, loc)) in func.lists.iter(args).zip(&results) {
+            if let AbiLoc::Reg(r) = loc {
                 self.bind_argument(a, r);
             }
+            self.extend_passed(&p, loc);
         }
-        for (i, a) in func.lists.iter(args).enumerate() {
-            let dst = match (result_loc::<I>(&func.signature, i), area) {
+        for (a, &(_, loc)) in func.lists.iter(args).zip(&results) {
+            let dst = match (loc, area) {
                 (AbiLoc::Reg(r), _) => Loc::Reg(r),
                 (AbiLoc::Stack(at), Some(base)) => Loc::Place(Place::At(base, at as i32)),
                 (AbiLoc::Stack(_), None) => unreachable!("a result on the stack needs an area"),
             };
             self.push_argument_move(a, dst, &mut moves);
+        }
+        self.s.results = results;
+        if self.sret_slot != NO_SLOT {
+            let r = I::result_regs(RegClass::Int)[0];
+            self.scratch_fixed(r);
+            moves.push(Move {
+                dst: Loc::Reg(r),
+                src: Loc::Place(Place::Slot(self.sret_slot)),
+                ty: Type::I64,
+            });
         }
         let free = self.free_for_moves(&moves);
         self.parallel_move(&mut moves, free);
@@ -178,6 +286,41 @@ impl<I: Isa> Selector<'_, I> {
         }
         self.used.insert(r);
         self.lock(r);
+    }
+
+    /// Above a call or return, and below the moves to `loc`: extend what is passed there. Results
+    /// in the return area are not.
+    fn extend_passed(&mut self, p: &AbiParam, loc: AbiLoc) {
+        if let (Some(signed), AbiLoc::Reg(r)) = (extension(p), loc) {
+            self.emit(I::extend(r, p.ty, signed));
+        }
+    }
+
+    /// The same for all arguments of a call.
+    fn extend_arguments(&mut self, params: &[AbiParam], locs: &[AbiLoc]) {
+        let mut temp = None;
+        for (p, &loc) in pieces(params).zip(locs) {
+            self.extend_passed(&p, loc);
+            if let (Some(signed), AbiLoc::Stack(at)) = (extension(&p), loc) {
+                let temp = *temp.get_or_insert_with(|| self.scratch(RegClass::Int));
+                self.emit(I::store(Place::Outgoing(at), temp));
+                self.emit(I::extend(temp, p.ty, signed));
+                self.emit(I::load(temp, Place::Outgoing(at), p.ty));
+            }
+        }
+    }
+
+    /// Let `a` live in the register it is to be passed in, if it has no home yet. If it is extended
+    /// there and the callee keeps registers, that is a copy.
+    fn bind_passed(&mut self, a: Value, p: &AbiParam, r: PReg, kept: bool) {
+        if kept && extension(p).is_some() {
+            return self.scratch_fixed(r);
+        }
+        // A callee that preserves all registers leaves values where they are.
+        if self.reg_of(self.repr(a)) != Some(r) {
+            self.vacate(r);
+        }
+        self.bind_argument(a, r);
     }
 
     fn push_argument_move(&mut self, a: Value, dst: Loc, moves: &mut Vec<Move>) {
@@ -223,18 +366,17 @@ impl<I: Isa> Selector<'_, I> {
                 func, args, attrs, ..
             } => {
                 let callee = self.func.ext_func(func);
-                check_extensions(&self.func.sig(callee.signature).params)?;
                 if callee.patchable {
-                    self.site_arguments(callee.signature, args);
+                    let signature = callee.signature;
+                    self.site_arguments(signature, args);
                     // Bringing the arguments about may move observed values.
                     let number = self.site(func, attrs.expand());
-                    return self.emit_site(number);
+                    return self.emit_site(number, signature);
                 }
                 let sig = callee.signature;
                 self.finish_call(inst, sig, args, 0, Some(func));
             }
             InstData::CallIndirect { sig, args, .. } => {
-                check_extensions(&self.func.sig(sig).params)?;
                 self.finish_call(inst, sig, args, 1, None);
             }
             _ => unreachable!("not a call"),
@@ -257,15 +399,7 @@ impl<I: Isa> Selector<'_, I> {
                     }
                     _ => {}
                 }
-                let loc = match home {
-                    Operand::Reg(r) => SelectedLoc::Reg(r),
-                    Operand::Place(Place::Slot(s)) if s & INCOMING != 0 => {
-                        SelectedLoc::Frame((s & !INCOMING) as i32)
-                    }
-                    Operand::Place(Place::Slot(s)) => SelectedLoc::Spill(s),
-                    Operand::Place(_) => unreachable!("values live in slots"),
-                    Operand::Const(bits) => SelectedLoc::Const(bits),
-                };
+                let loc = selected_loc(home);
                 self.out.observed.push((self.func.value_type(v), loc));
             }
         }
@@ -278,9 +412,12 @@ impl<I: Isa> Selector<'_, I> {
         self.out.sites.len() as u32 - 1
     }
 
-    fn emit_site(&mut self, number: u32) -> Result<(), CodegenError> {
+    fn emit_site(&mut self, number: u32, sig: SigRef) -> Result<(), CodegenError> {
         // Above the site stand the moves of its arguments, which were collected before.
         self.emit(I::patch_site(number));
+        let locs = core::mem::take(&mut self.s.call);
+        self.extend_arguments(&self.func.sig(sig).params, &locs.locs);
+        self.s.call = locs;
         let mut moves = core::mem::take(&mut self.s.call_moves);
         let free = self.free_for_moves(&moves);
         self.parallel_move(&mut moves, free);
@@ -295,12 +432,10 @@ impl<I: Isa> Selector<'_, I> {
         I::param_locs(func.sig(sig), &mut locs);
         let mut moves = core::mem::take(&mut self.s.call_moves);
         moves.clear();
-        for (a, loc) in func.lists.iter(args).zip(&locs.locs) {
+        let params = pieces(&func.sig(sig).params);
+        for ((a, loc), p) in func.lists.iter(args).zip(&locs.locs).zip(params) {
             if let AbiLoc::Reg(r) = *loc {
-                if self.reg_of(self.repr(a)) != Some(r) {
-                    self.vacate(r);
-                }
-                self.bind_argument(a, r);
+                self.bind_passed(a, &p, r, true);
             }
         }
         for (a, loc) in func.lists.iter(args).zip(&locs.locs) {
@@ -319,6 +454,69 @@ impl<I: Isa> Selector<'_, I> {
         }
     }
 
+    /// A call in place of a return: all that is live are its arguments.
+    pub(super) fn tail_call(
+        &mut self,
+        sig: SigRef,
+        callee: Option<FuncRef>,
+        args: ValueList,
+    ) -> Result<(), CodegenError> {
+        let func = self.func;
+        let signature = func.sig(sig);
+        if [signature.call_conv, self.own_convention()] != [CallConv::Tail; 2] {
+            let what = "a tail call between functions of other conventions than `tail`";
+            return Err(CodegenError::Unsupported(what.into()));
+        }
+        self.start_empty();
+        self.begin_chunk();
+        let mut locs = core::mem::take(&mut self.s.call);
+        I::param_locs(signature, &mut locs);
+        self.outgoing = self.outgoing.max(locs.stack);
+        let target = callee.is_none().then(I::tail_target);
+        if let Some(r) = target {
+            self.bind_argument(func.lists.get(args, 0), r);
+        }
+        if locs.ret_area {
+            self.scratch_fixed(I::first_int_arg());
+        }
+        let skip = usize::from(target.is_some());
+        let passed = locs.locs.iter().zip(pieces(&signature.params));
+        for (a, (loc, p)) in func.lists.iter(args).skip(skip).zip(passed) {
+            if let AbiLoc::Reg(r) = *loc {
+                self.bind_passed(a, &p, r, false);
+            }
+        }
+        let call = TailCall {
+            callee,
+            incoming: self.s.params.stack,
+            outgoing: locs.stack,
+        };
+        I::tail_call(self, call);
+        self.extend_arguments(&signature.params, &locs.locs);
+        let mut moves = core::mem::take(&mut self.s.call_moves);
+        moves.clear();
+        if let Some(r) = target {
+            self.push_argument_move(func.lists.get(args, 0), Loc::Reg(r), &mut moves);
+        }
+        for (a, loc) in func.lists.iter(args).skip(skip).zip(&locs.locs) {
+            let dst = self.argument_destination(*loc);
+            self.push_argument_move(a, dst, &mut moves);
+        }
+        if locs.ret_area {
+            // The callee's results are this function's.
+            moves.push(Move {
+                dst: Loc::Reg(I::first_int_arg()),
+                src: Loc::Place(Place::Slot(self.ret_area_slot)),
+                ty: Type::I64,
+            });
+        }
+        let free = self.free_for_moves(&moves);
+        self.parallel_move(&mut moves, free);
+        self.s.call_moves = moves;
+        self.s.call = locs;
+        Ok(())
+    }
+
     /// An ordinary call: results, then values that outlive it, then the call, then arguments.
     fn finish_call(
         &mut self,
@@ -328,38 +526,55 @@ impl<I: Isa> Selector<'_, I> {
         skip: usize,
         callee: Option<FuncRef>,
     ) {
-        let func = self.func;
-        let signature = func.sig(sig);
-        let ret_area = needs_ret_area::<I>(signature);
+        let signature = self.func.sig(sig);
         let mut moves = core::mem::take(&mut self.s.call_moves);
         moves.clear();
         self.result_moves(inst, signature, &mut moves);
-        if clobbers_registers(func, inst) {
+        if clobbers_registers(self.func, inst) {
             self.survivor_moves(&mut moves);
         }
         let free = self.free_for_moves(&moves);
         self.parallel_move(&mut moves, free);
-        self.extend_results(inst, signature);
+        self.extend_results(signature);
         self.note_call(inst, signature);
+        self.s.call_moves = moves;
         self.unlock_all();
+        self.pass_and_call(signature, args, skip, callee, None);
+    }
 
+    /// The call itself, with `mark` right below it, and above it its arguments. The callee's address,
+    /// if it has no number, is the one before the first of them, at `skip`.
+    pub(super) fn pass_and_call(
+        &mut self,
+        signature: &Signature,
+        args: ValueList,
+        skip: usize,
+        callee: Option<FuncRef>,
+        mark: Option<I::Inst>,
+    ) {
+        let func = self.func;
+        let mut moves = core::mem::take(&mut self.s.call_moves);
         let mut locs = core::mem::take(&mut self.s.call);
         I::param_locs(signature, &mut locs);
+        let ret_area = locs.ret_area;
         self.outgoing = self.outgoing.max(locs.stack);
         if ret_area {
-            self.ret_area = self.ret_area.max(8 * signature.returns.len() as u32);
+            let cells = pieces(&signature.returns).count() as u32;
+            self.ret_area = self.ret_area.max(8 * cells);
             let r = I::first_int_arg();
             self.scratch_fixed(r);
         }
-        for (a, loc) in func.lists.iter(args).skip(skip).zip(&locs.locs) {
+        let kept = signature.call_conv == CallConv::PreserveAll;
+        let passed = locs.locs.iter().zip(pieces(&signature.params));
+        for (a, (loc, p)) in func.lists.iter(args).skip(skip).zip(passed) {
             if let AbiLoc::Reg(r) = *loc {
-                // A callee that preserves all registers leaves values where they are.
-                if self.reg_of(self.repr(a)) != Some(r) {
-                    self.vacate(r);
-                }
-                self.bind_argument(a, r);
+                self.bind_passed(a, &p, r, kept);
             }
         }
+        if signature.call_conv == CallConv::Tail && locs.stack != 0 {
+            self.emit(I::lower_stack(locs.stack));
+        }
+        mark.into_iter().for_each(|inst| self.emit(inst));
         match callee {
             Some(callee) => I::call(self, callee),
             None => {
@@ -367,6 +582,7 @@ impl<I: Isa> Selector<'_, I> {
                 I::call_reg(self, target);
             }
         }
+        self.extend_arguments(&signature.params, &locs.locs);
         moves.clear();
         for (a, loc) in func.lists.iter(args).skip(skip).zip(&locs.locs) {
             let dst = self.argument_destination(*loc);
@@ -384,9 +600,11 @@ impl<I: Isa> Selector<'_, I> {
 
     /// Moves from where results come back to where they are wanted.
     fn result_moves(&mut self, inst: Inst, sig: &Signature, moves: &mut Vec<Move>) {
-        for (i, v) in self.func.inst_results(inst).enumerate() {
+        let mut results = self.func.inst_results(inst);
+        for_each_result::<I>(sig, |_, loc| {
+            let v = results.next().expect("a value for each result");
             let ty = self.func.value_type(v);
-            let src = match result_loc::<I>(sig, i) {
+            let src = match loc {
                 AbiLoc::Reg(r) => {
                     self.used.insert(r);
                     Loc::Reg(r)
@@ -410,39 +628,39 @@ impl<I: Isa> Selector<'_, I> {
                     ty,
                 });
             }
-        }
+        });
     }
 
     /// The call above leaves its results where the convention has them, and nothing in the
     /// registers it overwrites.
-    fn note_call(&mut self, inst: Inst, sig: &Signature) {
-        for (i, v) in self.func.inst_results(inst).enumerate() {
-            let loc = match result_loc::<I>(sig, i) {
+    pub(super) fn note_call(&mut self, inst: Inst, sig: &Signature) {
+        let mut results = self.func.inst_results(inst);
+        for_each_result::<I>(sig, |_, loc| {
+            let v = results.next().expect("a value for each result");
+            let loc = match loc {
                 AbiLoc::Reg(r) => CheckLoc::Reg(r),
                 AbiLoc::Stack(at) => CheckLoc::StackArea(self.own_stack_slots + at),
             };
             self.note(|| Note::Def(v, loc));
-        }
+        });
         if clobbers_registers(self.func, inst) {
-            let all = I::ORDER
-                .iter()
-                .fold(RegSet::EMPTY, |s, o| s.union(RegSet::from_slice(o)));
-            self.note(|| Note::Clobber(all.minus(I::CALLEE_SAVED)));
+            let clobbered = self.all.minus(I::CALLEE_SAVED);
+            self.note(|| Note::Clobber(clobbered));
         }
     }
 
     /// Other conventions leave the upper half of the register of an `i32` undefined.
-    fn extend_results(&mut self, inst: Inst, sig: &Signature) {
+    pub(super) fn extend_results(&mut self, sig: &Signature) {
         if sig.call_conv == CallConv::Fast {
             return;
         }
-        for (i, v) in self.func.inst_results(inst).enumerate() {
-            if let AbiLoc::Reg(r) = result_loc::<I>(sig, i)
-                && self.func.value_type(v) == Type::I32
+        for_each_result::<I>(sig, |p, loc| {
+            if let AbiLoc::Reg(r) = loc
+                && p.ty == Type::I32
             {
                 self.emit(I::zero_extend_32(r));
             }
-        }
+        });
     }
 
     /// Values that outlive a call leave the registers it overwrites, for others or their slots.

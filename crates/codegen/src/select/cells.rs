@@ -1,10 +1,9 @@
 //! Stack cells: which spill slots can share eight bytes of the frame.
 
 use super::NO_VALUE;
-use crate::analyze::Analysis;
+use super::coalesce::{Coalescing, Slots};
 use crate::selected::Frame;
 use core::cmp::Reverse;
-use nopal_ir::{Function, Value};
 use std::collections::BinaryHeap;
 
 /// Reused memory.
@@ -16,27 +15,25 @@ pub(crate) struct Cells {
 }
 
 impl Cells {
-    /// Give each slot a cell so that slots whose extents overlap have different ones: a linear
-    /// scan over extents in order of their starts. `late` are slots that are read as late as at a
-    /// program point.
+    /// Give each slot a cell so that slots whose extents overlap have different ones, unless
+    /// `coalescing` finds that they can share one all the same: a linear scan over extents in order
+    /// of their starts. `late` are slots that are read as late as at a program point.
     pub(super) fn colour(
         &mut self,
-        func: &Function,
-        an: &Analysis,
-        slots: &[Value],
-        late: impl Iterator<Item = (u32, u32)>,
+        slots: &Slots<'_>,
+        coalescing: &mut Coalescing,
+        late: impl Iterator<Item = (u32, u32)> + Clone,
         frame: &mut Frame,
     ) {
-        frame.spill_cells.clear();
-        frame.spill_cells.resize(slots.len(), 0);
+        let class = coalescing.classes(slots, late.clone());
         self.extents.clear();
         self.active.clear();
         self.free.clear();
-        for (slot, &v) in slots.iter().enumerate() {
+        for (slot, &v) in slots.values.iter().enumerate() {
             let (start, end) = if v == NO_VALUE {
                 (0, u32::MAX)
             } else {
-                an.cell_extent(func, v)
+                slots.an.cell_extent(slots.func, v)
             };
             self.extents.push((start, end, slot as u32));
         }
@@ -44,7 +41,16 @@ impl Cells {
             let end = &mut self.extents[slot as usize].1;
             *end = (*end).max(2 * point + 1);
         }
+        // A class needs its cell from the first to the last need of its slots.
+        for (slot, &class) in class.iter().enumerate() {
+            let (start, end, _) = self.extents[slot];
+            let all = &mut self.extents[class as usize];
+            *all = (all.0.min(start), all.1.max(end), class);
+        }
+        self.extents.retain(|e| class[e.2 as usize] == e.2);
         self.extents.sort_unstable();
+        frame.spill_cells.clear();
+        frame.spill_cells.resize(slots.values.len(), 0);
         let mut cells = 0;
         for &(start, end, slot) in &self.extents {
             while let Some(&Reverse((e, cell))) = self.active.peek() {
@@ -60,6 +66,9 @@ impl Cells {
             });
             frame.spill_cells[slot as usize] = cell;
             self.active.push(Reverse((end, cell)));
+        }
+        for (slot, &class) in class.iter().enumerate() {
+            frame.spill_cells[slot] = frame.spill_cells[class as usize];
         }
         frame.num_cells = cells;
     }

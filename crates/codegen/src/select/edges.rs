@@ -47,10 +47,7 @@ impl<I: Isa> Selector<'_, I> {
 
     /// Remember what the registers hold.
     pub(super) fn record_state(&mut self) -> EntryState {
-        let all = I::ORDER
-            .iter()
-            .fold(RegSet::EMPTY, |s, o| s.union(RegSet::from_slice(o)));
-        let regs = all.minus(self.free);
+        let regs = self.all.minus(self.free);
         let start = self.s.entry_pool.len() as u32;
         self.s
             .entry_pool
@@ -76,7 +73,7 @@ impl<I: Isa> Selector<'_, I> {
 
     /// The state in which `block` expects to be entered from the current block, and the label
     /// that leads there.
-    fn target(&mut self, block: Block) -> (EntryState, Label) {
+    pub(super) fn target(&mut self, block: Block) -> (EntryState, Label) {
         let pos = self.an.pos[block.index()];
         if pos <= self.pos {
             return self.latch_state(block, pos);
@@ -87,7 +84,7 @@ impl<I: Isa> Selector<'_, I> {
         )
     }
 
-    fn is_param_of(&self, v: Value, block: Block) -> bool {
+    pub(super) fn is_param_of(&self, v: Value, block: Block) -> bool {
         matches!(self.func.value_def(v), ValueDef::Param(b, _) if b == block)
     }
 
@@ -141,7 +138,7 @@ impl<I: Isa> Selector<'_, I> {
     }
 
     /// Where `v` can be read at the end of the current block. It is given a slot if it has no home.
-    fn source(&mut self, v: Value) -> Loc {
+    pub(super) fn source(&mut self, v: Value) -> Loc {
         if let Some(r) = self.reg_of(v) {
             return Loc::Reg(r);
         }
@@ -152,7 +149,7 @@ impl<I: Isa> Selector<'_, I> {
     }
 
     /// Where a block expects its parameters on an edge, calling `f` with location and argument.
-    fn for_each_argument(
+    pub(super) fn for_each_argument(
         &mut self,
         edge: BlockCall,
         state: EntryState,

@@ -84,7 +84,7 @@ impl<I: Isa> Selector<'_, I> {
         has_call: bool,
     ) -> Option<PReg> {
         let order = I::ORDER[class as usize];
-        let all = RegSet::from_slice(order).minus(taken);
+        let all = RegSet::from_slice(order).intersect(self.all).minus(taken);
         let crosses = has_call && self.an.crosses_call(v);
         let good = if crosses {
             all.intersect(I::CALLEE_SAVED)
@@ -116,20 +116,11 @@ impl<I: Isa> Selector<'_, I> {
                 out.push((self.an.values[p.index()].weight.saturating_add(unit), p));
             }
         }
-        let params = out.len();
         let uses = info.outer_uses.0 as usize..info.outer_uses.1 as usize;
-        for &v in &self.an.outer_uses[uses] {
-            if !self.an.defined_before(v, l) || self.s.vals[v.index()].constant {
-                continue;
+        for &(v, weight) in &self.an.outer_uses[uses] {
+            if !self.s.vals[v.index()].constant {
+                out.push((weight.saturating_mul(unit), v));
             }
-            let weight = &mut self.s.loop_weight[v.index()];
-            if *weight == 0 {
-                out.push((0, v));
-            }
-            *weight += 1;
-        }
-        for (weight, v) in &mut out[params..] {
-            *weight = core::mem::take(&mut self.s.loop_weight[v.index()]).saturating_mul(unit);
         }
         // Values that are needed after the loop in a register, if there is room.
         for i in 0..self.an.exits(l).len() {
@@ -201,10 +192,7 @@ impl<I: Isa> Selector<'_, I> {
         if moves.is_empty() {
             self.out.labels[latch.label.index()] = to;
         } else {
-            let all = I::ORDER
-                .iter()
-                .fold(RegSet::EMPTY, |s, o| s.union(RegSet::from_slice(o)));
-            let free = all.minus(entry.regs).minus(latch.state.regs);
+            let free = self.all.minus(entry.regs).minus(latch.state.regs);
             self.edge_chunk(latch.label, to, &mut moves, free, None);
         }
         self.s.edge_moves[0] = moves;

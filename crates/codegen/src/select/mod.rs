@@ -14,13 +14,15 @@
 
 mod calls;
 mod cells;
+mod coalesce;
 mod edges;
 mod loops;
 mod moves;
 mod notes;
+mod try_call;
 mod values;
 
-pub(crate) use calls::{AbiLoc, ParamLocs, needs_ret_area};
+pub(crate) use calls::{AbiLoc, ParamLocs, TailCall, needs_ret_area};
 pub(crate) use edges::CondBranch;
 pub(crate) use moves::Place;
 pub(crate) use values::Operand;
@@ -51,6 +53,8 @@ pub(crate) trait Isa: Sized {
 
     /// Assign parameters and results to registers and stack.
     fn param_locs(sig: &nopal_ir::Signature, out: &mut ParamLocs);
+    /// Those of [`Isa::ORDER`] that must not hold values all the same.
+    fn reserved(flags: &Self::Flags) -> RegSet;
     /// Registers that results of each class come back in.
     fn result_regs(class: RegClass) -> &'static [PReg];
     /// An integer register in which no result comes back.
@@ -76,6 +80,8 @@ pub(crate) trait Isa: Sized {
     fn ret() -> Self::Inst;
     /// Clear the upper half of an integer register.
     fn zero_extend_32(dst: PReg) -> Self::Inst;
+    /// Extend an integer of type `ty` to the whole register.
+    fn extend(reg: PReg, ty: Type, signed: bool) -> Self::Inst;
     /// The address of a place of the frame.
     fn place_addr(dst: PReg, place: Place) -> Self::Inst;
 
@@ -102,6 +108,25 @@ pub(crate) trait Isa: Sized {
     fn call(cx: &mut Selector<'_, Self>, func: nopal_ir::FuncRef);
     /// Emit a call of the address in a register.
     fn call_reg(cx: &mut Selector<'_, Self>, target: PReg);
+    /// Trap if the stack pointer is below a global value, in a register in which no argument comes;
+    /// `vmctx` is where the pointer to the context comes in.
+    fn check_stack(
+        cx: &mut Selector<'_, Self>,
+        limit: nopal_ir::GlobalValue,
+        vmctx: Option<AbiLoc>,
+    ) -> Result<(), CodegenError>;
+    /// Subtract from the stack pointer what a callee that takes its arguments off the stack added.
+    fn lower_stack(bytes: u32) -> Self::Inst;
+    /// A register for the address of a callee that takes the place of this function: no argument
+    /// comes in it, and it is not preserved.
+    fn tail_target() -> PReg;
+    /// Take down the frame and go to the callee; the arguments are in their registers and at the
+    /// stack pointer.
+    fn tail_call(cx: &mut Selector<'_, Self>, call: TailCall);
+    /// The registers in which handlers find what is thrown.
+    fn exception_payload() -> [PReg; 2];
+    /// Mark the call above as one with handlers.
+    fn handlers(number: u32) -> Self::Inst;
     /// Emit a patch site.
     fn patch_site(site: u32) -> Self::Inst;
 }
@@ -111,7 +136,7 @@ const NO_REG: u8 = u8::MAX;
 /// No slot.
 const NO_SLOT: u32 = u32::MAX;
 /// In a slot number: the value came in on the stack; the rest is the offset from the frame pointer.
-const INCOMING: u32 = 1 << 31;
+pub(crate) const INCOMING: u32 = 1 << 31;
 
 /// Where a value is, at the current point.
 #[derive(Clone, Copy)]
@@ -143,12 +168,13 @@ pub(crate) struct Scratch {
     latch_pool: Vec<Value>,
     ordering: moves::Ordering,
     candidates: Vec<(u32, Value)>,
-    loop_weight: Vec<u32>,
     /// Registers in which a block expects its parameters, [`NO_REG`] for the others.
     param_regs: Vec<u8>,
     params: ParamLocs,
     call: ParamLocs,
     call_moves: Vec<Move>,
+    /// Where the function's own results travel.
+    results: Vec<(nopal_ir::AbiParam, AbiLoc)>,
     slot_values: Vec<Value>,
     /// Values that are read after their last use, at the program point of the instruction into
     /// which that use is merged.
@@ -162,6 +188,7 @@ pub(crate) struct Scratch {
     /// For each position, the last of the edges of the current table that lead there.
     table_heads: Vec<u32>,
     cells: cells::Cells,
+    coalescing: coalesce::Coalescing,
     /// The offset of each stack slot in their area.
     slot_offsets: Vec<u32>,
     /// Operands of the current instruction, for the checker.
@@ -177,7 +204,9 @@ pub(crate) struct Selector<'a, I: Isa> {
     s: &'a mut Scratch,
     /// The value in each register.
     value_in: [Value; 64],
-    /// Registers that hold no value.
+    /// Registers that can hold values.
+    all: RegSet,
+    /// Those of them that hold no value.
     free: RegSet,
     /// Registers that must not be given to another value during the current instruction.
     locked: RegSet,
@@ -201,6 +230,8 @@ pub(crate) struct Selector<'a, I: Isa> {
     ret_area: u32,
     /// Slot in which the address of the caller's return area is kept.
     ret_area_slot: u32,
+    /// Slot in which the parameter is kept that is returned without being a result.
+    sret_slot: u32,
     outgoing: u32,
     has_calls: bool,
 }
@@ -216,7 +247,6 @@ pub(crate) fn select<I: Isa>(
     out: &mut Selected<I::Inst>,
     scratch: &mut Scratch,
 ) -> Result<(), CodegenError> {
-    calls::check_extensions(&func.signature.returns)?;
     if func.signature.call_conv == CallConv::PreserveAll {
         let what = "a function that preserves all registers";
         return Err(CodegenError::Unsupported(what.into()));
@@ -226,7 +256,8 @@ pub(crate) fn select<I: Isa>(
     let own_stack_slots = slots.next_multiple_of(16);
     let all = I::ORDER
         .iter()
-        .fold(RegSet::EMPTY, |s, regs| s.union(RegSet::from_slice(regs)));
+        .fold(RegSet::EMPTY, |s, regs| s.union(RegSet::from_slice(regs)))
+        .minus(I::reserved(&flags));
     let mut cx = Selector::<I> {
         func,
         an,
@@ -234,6 +265,7 @@ pub(crate) fn select<I: Isa>(
         flags,
         s: scratch,
         value_in: [NO_VALUE; 64],
+        all,
         free: all,
         locked: RegSet::EMPTY,
         defined: RegSet::EMPTY,
@@ -246,6 +278,7 @@ pub(crate) fn select<I: Isa>(
         own_stack_slots,
         ret_area: 0,
         ret_area_slot: NO_SLOT,
+        sret_slot: NO_SLOT,
         outgoing: 0,
         has_calls: false,
     };
@@ -257,6 +290,7 @@ pub(crate) fn select<I: Isa>(
     if crate::checker::ENABLED {
         cx.check();
     }
+    crate::layout::simplify(cx.out);
     Ok(())
 }
 
@@ -275,9 +309,6 @@ impl<'a, I: Isa> Selector<'a, I> {
                 slot: NO_SLOT,
             },
         );
-        self.s
-            .loop_weight
-            .resize(self.func.num_values().max(self.s.loop_weight.len()), 0);
         self.s.entries.clear();
         self.s.entries.resize(n, EntryState::default());
         self.s.entry_pool.clear();
@@ -288,6 +319,7 @@ impl<'a, I: Isa> Selector<'a, I> {
         self.s.latch_of.resize(n, u32::MAX);
         self.s.latch_pool.clear();
         self.s.slot_values.clear();
+        self.s.coalescing.copies.clear();
         self.s.late_uses.clear();
         self.s.late_chunks.clear();
         self.s.chunks.clear();
@@ -341,6 +373,7 @@ impl<'a, I: Isa> Selector<'a, I> {
         if locs.ret_area {
             self.ret_area_slot = self.new_slot(NO_VALUE);
         }
+        self.keep_returned_param(&locs);
         self.s.params = locs;
     }
 
@@ -360,8 +393,7 @@ impl<'a, I: Isa> Selector<'a, I> {
             self.unlock_all();
             debug_assert!(!self.flags_live);
         }
-        self.block_top(block);
-        Ok(())
+        self.block_top(block)
     }
 
     fn terminator(&mut self, inst: Inst) -> Result<(), CodegenError> {
@@ -374,17 +406,23 @@ impl<'a, I: Isa> Selector<'a, I> {
                 self.begin_chunk();
                 self.return_values(args);
             }
+            InstData::Call { func, args, .. } => {
+                let sig = self.func.ext_func(func).signature;
+                self.tail_call(sig, Some(func), args)?;
+            }
+            InstData::CallIndirect { sig, args, .. } => self.tail_call(sig, None, args)?,
+            InstData::TryCall {
+                func, args, table, ..
+            } => self.try_call(inst, Some(func), args, table)?,
+            InstData::TryCallIndirect { args, table, .. } => {
+                self.try_call(inst, None, args, table)?;
+            }
             InstData::Trap { .. } => {
                 self.start_empty();
                 self.begin_chunk();
                 I::lower(self, inst)?;
             }
-            _ => {
-                return Err(CodegenError::Unsupported(format!(
-                    "terminator {}",
-                    self.func.opcode(inst)
-                )));
-            }
+            _ => unreachable!("{} is no terminator", self.func.opcode(inst)),
         }
         self.end_group();
         self.unlock_all();
@@ -411,7 +449,7 @@ impl<'a, I: Isa> Selector<'a, I> {
                 self.define_constant(v);
                 return Ok(());
             }
-            let wanted = state.reg != NO_REG || state.slot != NO_SLOT;
+            let wanted = state.reg != NO_REG || state.slot != NO_SLOT || self.wants_more(inst);
             let trapping_load = matches!(*self.func.inst(inst),
                 InstData::Load { flags, .. } if !flags.notrap());
             if state.mark || (!wanted && !trapping_load) {
@@ -419,6 +457,14 @@ impl<'a, I: Isa> Selector<'a, I> {
             }
         }
         I::lower(self, inst)
+    }
+
+    /// Whether a result other than the first is used.
+    fn wants_more(&self, inst: Inst) -> bool {
+        self.func.inst_results(inst).skip(1).any(|v| {
+            let state = self.s.vals[v.index()];
+            state.reg != NO_REG || state.slot != NO_SLOT
+        })
     }
 
     /// A constant is made where it is wanted; here it only needs its register, if it has one.
@@ -445,10 +491,10 @@ impl<'a, I: Isa> Selector<'a, I> {
     }
 
     /// Close the block: fix its entry state, finish the loop it heads, or enter the function.
-    fn block_top(&mut self, block: Block) {
+    fn block_top(&mut self, block: Block) -> Result<(), CodegenError> {
         self.make_constants();
         if self.pos == 0 {
-            self.enter_function(block);
+            self.enter_function(block)?;
         } else {
             for p in self.func.block_params(block) {
                 self.param_home(p);
@@ -463,6 +509,7 @@ impl<'a, I: Isa> Selector<'a, I> {
             self.close_back_edges(block);
         }
         self.release_all();
+        Ok(())
     }
 
     /// A parameter with a register and a slot is stored at the top of its block. One whose home on
@@ -508,19 +555,53 @@ impl<'a, I: Isa> Selector<'a, I> {
         self.out.frame.saved = self.used.intersect(I::CALLEE_SAVED);
         self.out.frame.outgoing = self.outgoing.next_multiple_of(16);
         self.out.frame.has_calls = self.has_calls;
+        if self.own_convention() == CallConv::Tail {
+            self.out.frame.popped = self.s.params.stack;
+        }
         self.out.frame.stack_slots = self.own_stack_slots + self.ret_area;
+        self.assign_cells();
+    }
+
+    /// Give slots their cells of the frame, and drop copies between slots that share one.
+    fn assign_cells(&mut self) {
         let Scratch {
             cells,
+            coalescing,
             slot_values,
             late_uses,
             vals,
             ..
         } = self.s;
+        let slots = coalesce::Slots {
+            func: self.func,
+            an: self.an,
+            vals,
+            values: slot_values,
+        };
         let late = late_uses.iter().filter_map(|&(v, point)| {
             let slot = vals[v.index()].slot;
             (slot != NO_SLOT && slot & INCOMING == 0).then_some((slot, point))
         });
-        cells.colour(self.func, self.an, slot_values, late, &mut self.out.frame);
+        let frame = &mut self.out.frame;
+        cells.colour(&slots, coalescing, late, frame);
+        for copy in coalescing.copies.drain(..) {
+            if frame.spill_cells[copy.dst as usize] == frame.spill_cells[copy.src as usize] {
+                let insts = copy.insts.start as usize..copy.insts.end as usize;
+                self.out.insts[insts].fill(I::Inst::OMITTED);
+            }
+        }
+    }
+
+    /// The instruction being selected.
+    pub(crate) fn current(&self) -> Inst {
+        self.current
+    }
+
+    /// The instruction before it in its block.
+    pub(crate) fn above(&self) -> Option<Inst> {
+        let first = self.func.block(self.an.order[self.pos as usize]).first;
+        let current = self.current.as_u32();
+        (current > first).then(|| Inst::from_u32(current - 1))
     }
 
     /// The source location of the current instruction.

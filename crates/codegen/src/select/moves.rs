@@ -1,6 +1,7 @@
 //! Parallel moves: on edges, around calls, at entry and return.
 
-use super::{Isa, Selector};
+use super::coalesce::SlotCopy;
+use super::{INCOMING, Isa, Selector};
 use crate::{PReg, RegSet};
 use nopal_ir::Type;
 
@@ -97,31 +98,48 @@ impl<I: Isa> Selector<'_, I> {
                 I::load_const(self.out, d, bits, m.ty, self.flags_live);
             }
             (Loc::Place(p), Loc::Reg(s)) => self.emit(I::store(p, s)),
-            (Loc::Place(p), src) => {
-                if let Loc::Const(bits) = src
-                    && let Some(inst) = I::store_const(p, bits)
-                {
-                    return self.emit(inst);
-                }
-                let class = Self::class(m.ty) as usize;
-                let temp = I::ORDER[class].iter().copied().find(|&r| free.contains(r));
-                match (temp, src) {
-                    (Some(t), _) => {
-                        self.used.insert(t);
-                        self.emit(I::store(p, t));
-                        self.one_move(
-                            Move {
-                                dst: Loc::Reg(t),
-                                ..m
-                            },
-                            free,
-                        );
-                    }
-                    (None, Loc::Place(from)) => I::copy_place(&mut self.out.insts, p, from),
-                    (None, _) => self.const_through_borrowed(p, m),
-                }
+            (Loc::Place(Place::Slot(dst)), Loc::Place(Place::Slot(src)))
+                if (dst | src) & INCOMING == 0 =>
+            {
+                let start = self.out.insts.len() as u32;
+                self.move_to_place(Place::Slot(dst), m, free);
+                let insts = start..self.out.insts.len() as u32;
+                let depth = self.an.depth(self.pos);
+                self.s.coalescing.copies.push(SlotCopy {
+                    dst,
+                    src,
+                    insts,
+                    depth,
+                });
             }
+            (Loc::Place(p), _) => self.move_to_place(p, m, free),
             (Loc::Const(_), _) => unreachable!("a constant is not a destination"),
+        }
+    }
+
+    /// Emit a move to memory of what is not in a register.
+    fn move_to_place(&mut self, p: Place, m: Move, free: RegSet) {
+        if let Loc::Const(bits) = m.src
+            && let Some(inst) = I::store_const(p, bits)
+        {
+            return self.emit(inst);
+        }
+        let class = Self::class(m.ty) as usize;
+        let temp = I::ORDER[class].iter().copied().find(|&r| free.contains(r));
+        match (temp, m.src) {
+            (Some(t), _) => {
+                self.used.insert(t);
+                self.emit(I::store(p, t));
+                self.one_move(
+                    Move {
+                        dst: Loc::Reg(t),
+                        ..m
+                    },
+                    free,
+                );
+            }
+            (None, Loc::Place(from)) => I::copy_place(&mut self.out.insts, p, from),
+            (None, _) => self.const_through_borrowed(p, m),
         }
     }
 

@@ -75,14 +75,11 @@ impl<I: Isa> Selector<'_, I> {
 
     /// No value has a register any more.
     pub(super) fn release_all(&mut self) {
-        let all = I::ORDER
-            .iter()
-            .fold(RegSet::EMPTY, |s, o| s.union(RegSet::from_slice(o)));
-        for r in all.minus(self.free).iter() {
+        for r in self.all.minus(self.free).iter() {
             self.s.vals[self.value_in[r.index()].index()].reg = NO_REG;
             self.value_in[r.index()] = NO_VALUE;
         }
-        self.free = all;
+        self.free = self.all;
     }
 
     /// Keep `r` from being given to another value during this instruction.
@@ -151,7 +148,7 @@ impl<I: Isa> Selector<'_, I> {
         let mut best_cost = u64::MAX;
         let loop_id = self.an.loop_of[self.pos as usize];
         for &r in I::ORDER[class as usize] {
-            if self.locked.contains(r) {
+            if self.locked.contains(r) || !self.all.contains(r) {
                 continue;
             }
             let v = self.value_in[r.index()];
@@ -459,6 +456,50 @@ impl<I: Isa> Selector<'_, I> {
             return None;
         }
         self.fusible_any(v)
+    }
+
+    /// Whether `v` is needed in a register or slot.
+    pub(crate) fn is_wanted(&self, v: Value) -> bool {
+        let state = self.s.vals[v.index()];
+        state.reg != NO_REG || state.slot != NO_SLOT
+    }
+
+    /// The instruction of which `v` is the second result, a flag, if only `user` uses it and no
+    /// code comes to stand between the two: then `user` finds the flag where the instruction
+    /// leaves it.
+    ///
+    /// Call [`Selector::mark_flag_fused`] once it has been decided to do so.
+    pub(crate) fn flag_producer(&self, v: Value, user: Inst) -> Option<Inst> {
+        let r = self.repr(v);
+        let ValueDef::Result(def, 1) = self.func.value_def(r) else {
+            return None;
+        };
+        let block = self.func.block(self.an.order[self.pos as usize]);
+        if self.an.values[r.index()].uses != 1
+            || self.is_wanted(r)
+            || def.as_u32() < block.first
+            || def.as_u32() >= user.as_u32()
+            || self.func.opcode(def).is_call()
+        {
+            return None;
+        }
+        let empty = |n: u32| {
+            let inst = Inst::from_u32(n);
+            !self.func.opcode(inst).has_side_effect() && {
+                let v = self.func.first_result(inst);
+                let state = self.s.vals[v.index()];
+                self.an.repr[v.index()] != v || state.constant || state.mark
+            }
+        };
+        (def.as_u32() + 1..user.as_u32()).all(empty).then_some(def)
+    }
+
+    /// The instruction of which `v` is the flag is merged into the current one.
+    pub(crate) fn mark_flag_fused(&mut self, v: Value) {
+        self.mark_fused(v);
+        if let ValueDef::Result(def, _) = self.func.value_def(self.repr(v)) {
+            self.s.vals[self.func.first_result(def).index()].mark = true;
+        }
     }
 
     /// Like [`Selector::fusible`], also if `v` is an extension or reduction of what is computed.

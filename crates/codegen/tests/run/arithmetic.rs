@@ -1,8 +1,7 @@
 //! Integer and float operations, comparisons and selects.
 
-use crate::support::interp::Outcome;
-use crate::support::ops;
 use crate::support::unit::{Unit, entry, input, output, targets};
+use nopal_fuzzgen::{Outcome, ops};
 use nopal_ir::{FloatCC, FunctionBuilder, InstData, IntCC, Opcode, TrapCode, Type, Value};
 
 pub(crate) const INTS: [Type; 4] = [Type::I8, Type::I16, Type::I32, Type::I64];

@@ -1,9 +1,9 @@
 //! Calls, results and patch sites.
 
 use super::arithmetic::constant;
-use crate::support::interp::Outcome;
 use crate::support::unit::{ADDRESSES, Unit, entry, function, input, output, targets};
 use nopal_codegen::Context;
+use nopal_fuzzgen::{Outcome, ops};
 use nopal_ir::{
     AbiParam, ArgumentExtension, CallConv, ExtFunc, ExternalName, FuncRef, Function,
     FunctionBuilder, IntCC, MemFlags, Signature, TrapCode, Type, Value,
@@ -331,18 +331,96 @@ fn what_is_not_supported_is_named() {
     let conv = CallConv::PreserveAll;
     let func = function(0, signature(conv, &[Type::I64], &[]), |_, _| ());
     refused(&func, "preserves all registers");
-    let mut sig = signature(CallConv::SystemV, &[Type::I8], &[Type::I16]);
-    sig.params[0].extension = ArgumentExtension::Sext;
-    let func = entry(|b, data| {
-        let callee = import(b, user(1), &sig, false);
-        let x = input(b, data, 0, Type::I8);
-        b.call(callee, &[x]);
-    });
-    refused(&func, "i8 sext");
-    sig.returns[0].extension = ArgumentExtension::Uext;
-    let func = function(0, sig, |b, _| {
-        let zero = b.iconst(Type::I16, 0);
-        b.return_(&[zero]);
-    });
-    refused(&func, "i16 uext");
+}
+
+/// What is passed as `uext` or `sext` fills the whole register or cell: the callee takes it for 64
+/// bits.
+#[test]
+fn passed_values_are_extended() {
+    use ArgumentExtension::{Sext, Uext};
+    let narrow = [Type::I8, Type::I16, Type::I32];
+    let kinds: Vec<(Type, ArgumentExtension)> = (0..4)
+        .flat_map(|_| narrow.map(|ty| [(ty, Uext), (ty, Sext)]))
+        .flatten()
+        .collect();
+    let mut narrow_sig = signature(CallConv::SystemV, &[Type::I64], &[]);
+    let mut wide_sig = narrow_sig.clone();
+    for &(ty, extension) in &kinds {
+        let mut p = AbiParam::new(ty);
+        p.extension = extension;
+        narrow_sig.params.push(p);
+        wide_sig.params.push(AbiParam::new(Type::I64));
+    }
+    for target in targets() {
+        let mut unit = Unit::new(target);
+        let func = entry(|b, data| {
+            let callee = import(b, user(1), &narrow_sig, false);
+            let mut args = vec![data];
+            for (n, &(ty, _)) in kinds.iter().enumerate() {
+                args.push(input(b, data, n as i32, ty));
+            }
+            b.call(callee, &args);
+        });
+        let callee = function(1, wide_sig.clone(), |b, params| {
+            for (n, &p) in params[1..].iter().enumerate() {
+                output(b, params[0], n as i32, p);
+            }
+        });
+        let program = unit.load(&[func, callee]);
+        for x in [0u64, 0x8182_8384_8586_8788, 0x7172_7374_7576_7778, !0] {
+            let (outcome, results) = program.run(&vec![x; kinds.len()]);
+            assert_eq!(outcome, Outcome::Return);
+            for (n, &(ty, extension)) in kinds.iter().enumerate() {
+                let low = ops::mask(ty, x);
+                let want = match extension {
+                    Sext => ops::signed(ty, low) as u64,
+                    _ => low,
+                };
+                assert_eq!(results[n], want, "{ty} {extension:?} of {x:#x}");
+            }
+        }
+    }
+}
+
+/// The same of results.
+#[test]
+fn returned_values_are_extended() {
+    use ArgumentExtension::{Sext, Uext};
+    for target in targets() {
+        let mut unit = Unit::new(target);
+        for (ty, extension) in [
+            (Type::I8, Uext),
+            (Type::I8, Sext),
+            (Type::I16, Uext),
+            (Type::I16, Sext),
+            (Type::I32, Uext),
+            (Type::I32, Sext),
+        ] {
+            let mut narrow = signature(CallConv::SystemV, &[Type::I64], &[ty, ty]);
+            narrow.returns[0].extension = extension;
+            narrow.returns[1].extension = extension;
+            let wide = signature(CallConv::SystemV, &[Type::I64], &[Type::I64; 2]);
+            let func = entry(|b, data| {
+                let callee = import(b, user(1), &wide, false);
+                let inst = b.call(callee, &[data]);
+                let results: Vec<Value> = b.inst_results(inst).collect();
+                output(b, data, 0, results[0]);
+                output(b, data, 1, results[1]);
+            });
+            let callee = function(1, narrow, |b, params| {
+                let x = input(b, params[0], 0, ty);
+                b.return_(&[x, x]);
+            });
+            let program = unit.load(&[func, callee]);
+            for x in [0x8182_8384_8586_8788, 0x7172_7374_7576_7778] {
+                let (_, results) = program.run(&[x]);
+                let low = ops::mask(ty, x);
+                let want = match extension {
+                    Sext => ops::signed(ty, low) as u64,
+                    _ => low,
+                };
+                assert_eq!(results[..2], [want, want], "{ty} {extension:?} of {x:#x}");
+            }
+        }
+    }
 }

@@ -1,10 +1,9 @@
 //! Branches, tables, loops and traps.
 
 use super::arithmetic::INTS;
-use crate::support::interp::Outcome;
-use crate::support::ops;
 use crate::support::unit::{Unit, entry, input, output, targets};
-use nopal_ir::{Block, IntCC, TrapCode, Type, Value};
+use nopal_fuzzgen::{Outcome, ops};
+use nopal_ir::{Block, IntCC, MemFlags, TrapCode, Type, Value};
 
 #[test]
 fn branches_on_integers_of_every_type() {
@@ -236,5 +235,42 @@ fn unreachable_and_endless() {
         });
         let (_, results) = unit.load(&[func]).agree(&[6]);
         assert_eq!(results[..2], [0, 6]);
+    }
+}
+
+/// A limit found through the context, compared before anything else is done.
+#[test]
+fn stack_limits() {
+    use crate::support::unit::function;
+    use nopal_ir::{AbiParam, ArgumentPurpose, CallConv, GlobalValueData, Signature};
+    for target in targets() {
+        let mut unit = Unit::new(target);
+        let mut sig = Signature::new(CallConv::SystemV);
+        sig.params
+            .push(AbiParam::special(Type::I64, ArgumentPurpose::VMContext));
+        let mut func = function(0, sig, |b, params| {
+            let one = b.iconst(Type::I64, 1);
+            output(b, params[0], 0, one);
+        });
+        let vmctx = func.create_global_value(GlobalValueData::VMContext);
+        let near = func.create_global_value(GlobalValueData::IaddImm {
+            base: vmctx,
+            offset: -8,
+            ty: Type::I64,
+        });
+        let limit = func.create_global_value(GlobalValueData::Load {
+            base: near,
+            offset: 16,
+            ty: Type::I64,
+            flags: MemFlags::trusted(),
+            region: None,
+        });
+        func.stack_limit = Some(limit);
+        let program = unit.load(&[func]);
+        let (outcome, results) = program.run(&[0, 4096]);
+        assert_eq!((outcome, results[0]), (Outcome::Return, 1));
+        let (outcome, results) = program.run(&[0, u64::MAX]);
+        assert_eq!(outcome, Outcome::Trap(TrapCode::STACK_OVERFLOW));
+        assert_eq!(results[0], 0);
     }
 }

@@ -1,8 +1,8 @@
 //! Functions that were compiled wrongly once.
 
 use super::calls::{import, signature};
-use crate::support::interp::Outcome;
 use crate::support::unit::{Unit, entry, input, output, targets};
+use nopal_fuzzgen::Outcome;
 use nopal_ir::{CallConv, ExternalName, Function, IntCC, Type, Value};
 
 fn agree(func: &Function, inputs: &[u64]) -> Vec<u64> {

@@ -1,28 +1,15 @@
 //! Compile a module, run it, and compare with the interpreter.
 
-use super::exec::{DATA_SIZE, HookEntry, Memory};
-use super::interp::{Interp, Outcome};
-use super::ops;
-use super::rng::Rng;
+use super::exec::Memory;
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter};
 use nopal_codegen::{CompiledCode, Context, Target};
+use nopal_fuzzgen::data::INTS;
+use nopal_fuzzgen::{HookEntry, Outcome, Rng, data, interpret, ops};
 use nopal_ir::{Function, Type, verify};
 use std::cell::Cell;
 use std::fmt::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
-
-/// Where in the data the addresses of the module's functions are.
-pub const TABLE: usize = 0;
-/// Where integers are: any access within [`INTS_LEN`] bytes.
-pub const INTS: usize = 512;
-pub const INTS_LEN: usize = 1024;
-/// Where cells of 4 bytes are that only hold `f32`.
-pub const F32S: usize = 2048;
-/// Where cells of 8 bytes are that only hold `f64`.
-pub const F64S: usize = 2560;
-/// Number of cells of each float type.
-pub const CELLS: usize = 64;
 
 /// Steps after which the interpreter gives up.
 const FUEL: u64 = 100_000;
@@ -77,10 +64,14 @@ impl Checker {
             let loaded = self.memory.load(funcs, &code, sites_on);
             let mut rng = Rng::new(seed);
             for _ in 0..inputs {
-                self.fill(&mut rng, &loaded.addresses);
-                let before = self.memory.snapshot();
-                let mut interp = Interp::new(funcs, &loaded.addresses, self.memory.data(), FUEL);
-                let want = interp.run();
+                let before = data::random(&mut rng, &loaded.addresses);
+                let mut want_data = before.clone();
+                let memory = nopal_fuzzgen::Memory {
+                    address: self.memory.address(),
+                    bytes: &mut want_data,
+                };
+                let run = interpret(funcs, &loaded.addresses, memory, FUEL);
+                let want = run.outcome;
                 if want == Outcome::Invalid {
                     return Err(format!("{INVALID} accesses memory it must not"));
                 }
@@ -90,10 +81,9 @@ impl Checker {
                 }
                 self.runs += 1;
                 self.traps += u64::from(want != Outcome::Return);
-                let mut want_log = interp.log;
+                let mut want_log = run.log;
                 want_log.retain(|e| sites_on || e.site == u32::MAX);
                 self.hooks += want_log.len() as u64;
-                let want_data = self.memory.snapshot();
                 self.memory.restore(&before);
                 let (got, got_log) = loaded.run().map_err(|e| describe(&before, sites_on, &e))?;
                 let got_data = self.memory.snapshot();
@@ -139,24 +129,6 @@ impl Checker {
         }
         Ok(once)
     }
-
-    /// Fill the data with random values.
-    fn fill(&self, rng: &mut Rng, addresses: &[u64]) {
-        let mut data = vec![0; DATA_SIZE];
-        for (i, a) in addresses.iter().enumerate() {
-            data[TABLE + 8 * i..TABLE + 8 * i + 8].copy_from_slice(&a.to_le_bytes());
-        }
-        for at in (INTS..INTS + INTS_LEN + 16).step_by(8) {
-            data[at..at + 8].copy_from_slice(&rng.int(64).to_le_bytes());
-        }
-        for i in 0..CELLS {
-            let at = F32S + 4 * i;
-            data[at..at + 4].copy_from_slice(&rng.f32_bits().to_le_bytes());
-            let at = F64S + 8 * i;
-            data[at..at + 8].copy_from_slice(&rng.f64_bits().to_le_bytes());
-        }
-        self.memory.restore(&data);
-    }
 }
 
 fn describe(data: &[u8], sites_on: bool, error: &str) -> String {
@@ -181,25 +153,8 @@ fn compare(
     if want != got {
         return Err(format!("the outcome is {got:?}, not {want:?}"));
     }
-    let cell = |data: &[u8], at: usize, size: usize| {
-        let mut bytes = [0; 8];
-        bytes[..size].copy_from_slice(&data[at..at + size]);
-        u64::from_le_bytes(bytes)
-    };
-    let mut at = 0;
-    while at < DATA_SIZE {
-        let (ty, size) = if (F32S..F32S + 4 * CELLS).contains(&at) {
-            (Type::F32, 4)
-        } else if (F64S..F64S + 8 * CELLS).contains(&at) {
-            (Type::F64, 8)
-        } else {
-            (Type::I64, 8)
-        };
-        let (w, g) = (cell(want_data, at, size), cell(got_data, at, size));
-        if !ops::same(ty, w, g) {
-            return Err(format!("the {ty} at {at:#x} is {g:#x}, not {w:#x}"));
-        }
-        at += size;
+    if let Some(difference) = data::difference(want_data, got_data) {
+        return Err(difference);
     }
     if want_log.len() != got_log.len() {
         let (got, want) = (got_log.len(), want_log.len());

@@ -4,26 +4,23 @@
 //! which overwrites every register it may, the patchable function `%hook`, and `%observe`, which
 //! preserves all registers and takes what [`OBSERVED`] says.
 
-use super::interp::Outcome;
 use nopal_codegen::{CompiledCode, RelocKind, ValueLoc};
+use nopal_fuzzgen::{HookEntry, OBSERVED, Outcome, data};
 use nopal_ir::{ExternalName, Function, TrapCode, Type};
 use std::cell::{Cell, RefCell};
 use std::ptr;
 
-/// Bytes of data a module works on.
-pub const DATA_SIZE: usize = 4096;
 /// Bytes for the code of a module.
 const CODE_SIZE: usize = 4 << 20;
 
-/// The types of the parameters of `%observe`.
-pub const OBSERVED: [Type; 4] = [Type::I64, Type::I32, Type::F64, Type::F32];
+/// `%fma`, where the machine has no instruction for it.
+extern "C" fn fma(x: f64, y: f64, z: f64) -> f64 {
+    x.mul_add(y, z)
+}
 
-/// What a hook sees at a site; `%observe` is a hook too, at site `u32::MAX`.
-#[derive(Clone, PartialEq, Debug)]
-pub struct HookEntry {
-    pub site: u32,
-    pub args: Vec<(Type, u64)>,
-    pub observed: Vec<(Type, u64)>,
+/// `%fmaf`
+extern "C" fn fmaf(x: f32, y: f32, z: f32) -> f32 {
+    x.mul_add(y, z)
 }
 
 core::arch::global_asm!(
@@ -372,26 +369,27 @@ impl Memory {
         install_handlers();
         Memory {
             code: map(CODE_SIZE),
-            data: map(DATA_SIZE),
+            data: map(data::SIZE),
         }
     }
 
-    pub fn data(&self) -> *mut u8 {
-        self.data
+    /// The address of the data.
+    pub fn address(&self) -> u64 {
+        self.data as u64
     }
 
     /// The data as it is now.
     pub fn snapshot(&self) -> Vec<u8> {
         // SAFETY: the mapping has this size, and nobody else refers to it.
-        unsafe { std::slice::from_raw_parts(self.data, DATA_SIZE) }.to_vec()
+        unsafe { std::slice::from_raw_parts(self.data, data::SIZE) }.to_vec()
     }
 
     pub fn restore(&self, bytes: &[u8]) {
-        assert_eq!(bytes.len(), DATA_SIZE);
+        assert_eq!(bytes.len(), data::SIZE);
         // SAFETY: the mapping has this size, and nobody else refers to it.
         unsafe {
             self.data
-                .copy_from_nonoverlapping(bytes.as_ptr(), DATA_SIZE)
+                .copy_from_nonoverlapping(bytes.as_ptr(), data::SIZE)
         };
     }
 
@@ -426,6 +424,8 @@ impl Memory {
                 ExternalName::User { index, .. } => addresses[*index as usize],
                 ExternalName::Named(n) if &**n == "clobber" => base,
                 ExternalName::Named(n) if matches!(&**n, "hook" | "observe") => base + 16,
+                ExternalName::Named(n) if &**n == "fma" => fma as *const () as u64,
+                ExternalName::Named(n) if &**n == "fmaf" => fmaf as *const () as u64,
                 ExternalName::Named(n) => panic!("unknown symbol {n}"),
             };
             for r in &c.relocs {
@@ -481,7 +481,7 @@ impl Drop for Memory {
         // SAFETY: both are mappings of these sizes, and nothing refers to them any more.
         unsafe {
             libc::munmap(self.code.cast(), CODE_SIZE);
-            libc::munmap(self.data.cast(), DATA_SIZE);
+            libc::munmap(self.data.cast(), data::SIZE);
         }
     }
 }

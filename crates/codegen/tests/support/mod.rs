@@ -1,5 +1,5 @@
-//! What the tests that run compiled code share: a loader, a reference interpreter, a generator of
-//! random functions and a reducer.
+//! What the tests that run compiled code share: a loader, and its comparison with the reference
+//! interpreter.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -8,9 +8,4 @@
 
 pub mod check;
 pub mod exec;
-pub mod generate;
-pub mod interp;
-pub mod ops;
-pub mod reduce;
-pub mod rng;
 pub mod unit;

@@ -1,8 +1,8 @@
 //! Small functions that read a few cells, compute, and write a few.
 
 use super::exec::{Loaded, Memory};
-use super::interp::{Interp, Outcome};
 use nopal_codegen::{Context, Target, X64Features};
+use nopal_fuzzgen::{Outcome, interpret};
 use nopal_ir::{
     AbiParam, BuilderContext, CallConv, ExternalName, Function, FunctionBuilder, MemFlags,
     Signature, Type, Value, verify,
@@ -145,10 +145,13 @@ impl Program<'_> {
     pub fn agree(&self, inputs: &[u64]) -> (Outcome, Vec<u64>) {
         self.prepare(inputs);
         let addresses = &self.loaded.addresses;
-        let mut interp = Interp::new(&self.funcs, addresses, self.memory.data(), 1_000_000);
-        let want = interp.run();
-        let want_data = self.memory.snapshot();
-        let want_log = interp.log;
+        let mut want_data = self.memory.snapshot();
+        let memory = nopal_fuzzgen::Memory {
+            address: self.memory.address(),
+            bytes: &mut want_data,
+        };
+        let run = interpret(&self.funcs, addresses, memory, 1_000_000);
+        let (want, want_log) = (run.outcome, run.log);
         self.prepare(inputs);
         let (got, got_log) = self
             .loaded

@@ -3,7 +3,7 @@
 //! Each looks at the instruction and at most at what defines its operands, never makes code longer,
 //! and never lets a value be used where it was not before, except as the operand of an operand.
 
-use crate::{Function, InstData, IntCC, Opcode, Type, Value, ValueDef};
+use crate::{Function, InstData, IntCC, Opcode, Type, TypeSet, Value, ValueDef};
 
 /// What to have instead of an instruction.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -21,6 +21,16 @@ use Simplified::{Const, Inst};
 /// The simpler form of `data`, whose result type is `ty` if that is written.
 #[inline]
 pub(super) fn simplify(func: &Function, data: &InstData, ty: Type) -> Option<Simplified> {
+    let simpler = simplify_any(func, data, ty)?;
+    // There are no constants of other types.
+    match simpler {
+        Const(_) if !TypeSet::INT64.contains(ty) => None,
+        _ => Some(simpler),
+    }
+}
+
+#[inline]
+fn simplify_any(func: &Function, data: &InstData, ty: Type) -> Option<Simplified> {
     match *data {
         InstData::Unary { opcode, arg } => unary(func, opcode, arg, ty),
         InstData::Binary { opcode, args } => binary(func, opcode, args),

@@ -1,10 +1,45 @@
 //! What SSA construction needs beyond the public interface: values that exist before it is known
 //! where they come from.
 
-use super::{Function, KIND_ALIAS, KIND_PARAM, KIND_RESULT, MAX_NUM, ValueData};
-use crate::{Block, BlockCall, EntityRef, InstData, SourceLoc, Type, Value};
+use super::{
+    ExceptionItem, Function, KIND_ALIAS, KIND_NONE, KIND_PARAM, KIND_RESULT, MAX_NUM, ValueData,
+};
+use crate::{Block, BlockCall, EntityRef, Inst, InstData, SourceLoc, Type, Value};
 
 impl Function {
+    /// A number that is not in use as a value.
+    pub(crate) fn create_unused_value(&mut self) -> Value {
+        self.push_value(ValueData::new(Type::INVALID, KIND_NONE, 0, u32::MAX))
+    }
+
+    /// Give the instruction appended last results that are unused values so far: `first` and those
+    /// that follow it.
+    pub(crate) fn define_results(&mut self, inst: Inst, first: Option<Value>, types: &[Type]) {
+        let Some(first) = first else {
+            return;
+        };
+        self.results[inst.index()] = (first.as_u32(), types.len() as u32);
+        for (num, &ty) in types.iter().enumerate() {
+            let data = ValueData::new(ty, KIND_RESULT, num, inst.as_u32());
+            self.values[first.index() + num] = data;
+        }
+    }
+
+    /// Make an unused value the last parameter of a block.
+    pub(crate) fn define_param(&mut self, block: Block, v: Value, ty: Type) {
+        let params = &mut self.blocks[block.index()].params;
+        let num = self.lists.len(*params);
+        self.lists.push(params, v);
+        self.values[v.index()] = ValueData::new(ty, KIND_PARAM, num, block.as_u32());
+    }
+
+    /// Make an unused value an alias of one that is not an alias of it.
+    pub(crate) fn define_alias(&mut self, v: Value, to: Value) {
+        let to = self.resolve(to);
+        let ty = self.value_type(to);
+        self.values[v.index()] = ValueData::new(ty, KIND_ALIAS, 0, to.as_u32());
+    }
+
     /// A value that is meant to become a parameter of `block`, but is not yet.
     ///
     /// It must be [attached](Function::attach_param) or made an alias.
@@ -64,6 +99,7 @@ impl Function {
             .splice(0..0, new.iter().map(|n| (n.1.as_u32(), 1)));
         self.srclocs
             .splice(0..0, new.iter().map(|_| SourceLoc::NONE));
+        self.notes.shift(shift);
         for (at, &block) in self.layout.iter().enumerate() {
             let data = &mut self.blocks[block.index()];
             data.first += if at == 0 { 0 } else { shift };
@@ -91,26 +127,16 @@ impl Function {
             }
         };
         for inst in &mut self.insts {
-            match inst {
-                InstData::UnaryImm { .. }
-                | InstData::UnaryIeee32 { .. }
-                | InstData::UnaryIeee64 { .. }
-                | InstData::StackAddr { .. }
-                | InstData::Jump { .. }
-                | InstData::Trap { .. } => {}
-                InstData::Unary { arg, .. }
-                | InstData::Load { arg, .. }
-                | InstData::CondTrap { arg, .. }
-                | InstData::Brif { arg, .. }
-                | InstData::BranchTable { arg, .. } => resolve(arg),
-                InstData::Binary { args, .. }
-                | InstData::IntCompare { args, .. }
-                | InstData::FloatCompare { args, .. }
-                | InstData::Store { args, .. } => args.iter_mut().for_each(resolve),
-                InstData::Ternary { args, .. } => args.iter_mut().for_each(resolve),
-                InstData::Call { args, .. }
-                | InstData::CallIndirect { args, .. }
-                | InstData::MultiAry { args, .. } => self.lists.for_each_mut(*args, resolve),
+            match inst.value_list() {
+                Some(args) => self.lists.for_each_mut(args, resolve),
+                None => inst.value_operands_mut().iter_mut().for_each(resolve),
+            }
+        }
+        for table in &mut self.exception_tables {
+            for item in &mut table.items {
+                if let ExceptionItem::Context(v) = item {
+                    resolve(v);
+                }
             }
         }
         for edge in &self.block_calls {

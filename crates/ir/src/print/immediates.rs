@@ -37,29 +37,57 @@ fn write_hex(n: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
+/// The bits of an `f16`.
+pub(crate) struct Ieee16(pub(crate) u16);
+
+impl fmt::Display for Ieee16 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_float(self.0.into(), 5, 10, f)
+    }
+}
+
+/// The bits of an `f128`.
+pub(crate) struct Ieee128(pub(crate) u128);
+
+impl fmt::Display for Ieee128 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_float(self.0, 15, 112, f)
+    }
+}
+
+/// Bytes, the lowest first, as one hexadecimal number.
+pub(super) struct Bytes<'a>(pub(super) &'a [u8]);
+
+impl fmt::Display for Bytes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("0x")?;
+        self.0.iter().rev().try_for_each(|b| write!(f, "{b:02x}"))
+    }
+}
+
 /// The bits of an `f32`.
-pub(super) struct Ieee32(pub(super) u32);
+pub(crate) struct Ieee32(pub(crate) u32);
 
 impl fmt::Display for Ieee32 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_float(u64::from(self.0), 8, 23, f)
+        write_float(self.0.into(), 8, 23, f)
     }
 }
 
 /// The bits of an `f64`.
-pub(super) struct Ieee64(pub(super) u64);
+pub(crate) struct Ieee64(pub(crate) u64);
 
 impl fmt::Display for Ieee64 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_float(self.0, 11, 52, f)
+        write_float(self.0.into(), 11, 52, f)
     }
 }
 
 /// A binary interchange format of IEEE 754 with `w` bits of exponent and `t` bits of trailing
 /// significand: `0x1.8p3`, `0.0`, `+Inf`, `-NaN:0x1`, `+sNaN:0x1`.
-fn write_float(bits: u64, w: u32, t: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn write_float(bits: u128, w: u32, t: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let significand = bits & ((1 << t) - 1);
-    let max_exponent = (1u64 << w) - 1;
+    let max_exponent = (1u128 << w) - 1;
     let exponent = bits >> t & max_exponent;
     let bias = (1i32 << (w - 1)) - 1;
     let negative = bits >> (w + t) & 1 != 0;

@@ -1,7 +1,9 @@
 //! Operands and results have the types that the opcode table demands.
 
 use super::Verifier;
-use crate::{Inst, InstData, Opcode, Operands, ResultType, Type, Value};
+use crate::{
+    Control, DebugTag, GlobalValue, GlobalValueData, Inst, InstData, Opcode, Type, TypeRule, Value,
+};
 
 impl Verifier<'_> {
     pub(super) fn check_inst(&mut self, inst: Inst) {
@@ -15,117 +17,99 @@ impl Verifier<'_> {
             );
             return self.inst_error(inst, message);
         }
-        self.check_results(inst, &data);
-        self.check_operands(inst, &data);
+        let control = self.check_control_type(inst, &data);
+        if opcode.has_signature_results() {
+            self.check_call_results(inst, &data);
+        } else {
+            self.check_results(inst, opcode, control);
+        }
+        self.check_operands(inst, &data, control);
         self.check_immediates(inst, &data);
+        self.check_references(inst, &data);
+        self.check_notes(inst, &data);
         self.check_control(inst, &data);
     }
 
-    /// The type of the only result, if there is one.
-    fn result_type(&self, inst: Inst) -> Option<Type> {
+    /// The type of the first result, if there is one.
+    pub(super) fn result_type(&self, inst: Inst) -> Option<Type> {
         let result = self.func.inst_results(inst).next()?;
         Some(self.func.value_type(result))
     }
 
-    fn check_results(&mut self, inst: Inst, data: &InstData) {
-        let rule = data.opcode().result_type();
-        if rule == ResultType::Signature {
-            return self.check_call_results(inst, data);
+    /// The operand whose type controls those of the others.
+    fn control_operand(&self, data: &InstData) -> Option<Value> {
+        match data.value_list() {
+            Some(list) => self.func.lists.get_list(list)?.next(),
+            None => data.control_operand(),
         }
-        let want = usize::from(rule != ResultType::None);
+    }
+
+    /// The controlling type, checked; none if it is not known or wrong, which has been reported.
+    fn check_control_type(&mut self, inst: Inst, data: &InstData) -> Option<Type> {
+        let opcode = data.opcode();
+        let set = opcode.control_set();
+        let fits = |ty: &Type| set.contains(*ty);
+        match opcode.control() {
+            Control::Fixed => Some(Type::INVALID),
+            Control::Infer => {
+                let v = self.control_operand(data)?;
+                let ty = self.ty(v)?;
+                self.demand(inst, v, |ty| set.contains(ty), set.name());
+                Some(ty).filter(fits)
+            }
+            Control::Written => {
+                let ty = self.result_type(inst)?;
+                if !set.contains(ty) {
+                    let want = set.name();
+                    self.inst_error(inst, format!("the result has type {ty}, not {want}"));
+                }
+                Some(ty).filter(fits)
+            }
+        }
+    }
+
+    fn check_num_results(&mut self, inst: Inst, want: usize) -> bool {
         let have = self.func.inst_results(inst).len();
         if have != want {
-            return self.inst_error(inst, format!("has {have} results, not {want}"));
+            self.inst_error(inst, format!("has {have} results, not {want}"));
         }
-        let Some(ty) = self.result_type(inst) else {
+        have == want
+    }
+
+    fn check_results(&mut self, inst: Inst, opcode: Opcode, control: Option<Type>) {
+        let rules = opcode.results();
+        let Some(control) = control.filter(|_| self.check_num_results(inst, rules.len())) else {
             return;
         };
-        let same = |v: Value| (self.ty(v) == Some(ty), self.ty(v).map_or("", Type::name));
-        let (fits, want) = match rule {
-            ResultType::None | ResultType::Signature => (true, ""),
-            ResultType::SameAsFirst => same(operands(data).0[0]),
-            ResultType::SameAsSecond => same(operands(data).0[1]),
-            ResultType::Bool => (ty == Type::I8, "i8"),
-            ResultType::F32 => (ty == Type::F32, "f32"),
-            ResultType::F64 => (ty == Type::F64, "f64"),
-            ResultType::WrittenInt => (is_int(ty), "an integer type"),
-            ResultType::WrittenFloat => (is_float(ty), "a floating-point type"),
-            ResultType::Written => (Type::ALL.contains(&ty), "a valid type"),
+        for (v, rule) in self.func.inst_results(inst).zip(rules) {
+            let ty = self.func.value_type(v);
+            if !rule.allows(control, ty) {
+                let want = rule.describe(control);
+                let message = match rules.len() {
+                    1 => format!("the result has type {ty}, not {want}"),
+                    _ => format!("{v} has type {ty}, not {want}"),
+                };
+                self.inst_error(inst, message);
+            }
+        }
+    }
+
+    fn check_operands(&mut self, inst: Inst, data: &InstData, control: Option<Type>) {
+        let Some(control) = control else {
+            return;
         };
-        // An operand that does not exist is reported as such.
-        if !fits && !want.is_empty() {
-            self.inst_error(inst, format!("the result has type {ty}, not {want}"));
-        }
-    }
-
-    fn check_operands(&mut self, inst: Inst, data: &InstData) {
-        let rule = data.opcode().operands();
-        let (args, num) = operands(data);
-        let args = &args[..num];
-        let result = self.result_type(inst);
-        match rule {
-            Operands::ByFormat => {}
-            Operands::Int => {
-                for &v in args {
-                    self.demand(inst, v, is_int, "an integer");
+        let controlling = self.control_operand(data);
+        for (&v, rule) in data.value_operands().iter().zip(data.opcode().operands()) {
+            let Some(ty) = self.ty(v).filter(|&ty| !rule.allows(control, ty)) else {
+                continue;
+            };
+            let message = match (rule, controlling) {
+                (TypeRule::T, Some(c)) if data.opcode().control() == Control::Infer => {
+                    format!("{v} has type {ty}, but {c} has type {control}")
                 }
-                self.demand_same(inst, args);
-            }
-            Operands::Float => {
-                for &v in args {
-                    self.demand(inst, v, is_float, "a float");
-                }
-                self.demand_same(inst, args);
-            }
-            Operands::Shift => {
-                for &v in args {
-                    self.demand(inst, v, is_int, "an integer");
-                }
-            }
-            Operands::Select => {
-                self.demand(inst, args[0], is_int, "an integer");
-                self.demand_same(inst, &args[1..]);
-            }
-            Operands::Address => self.demand_address(inst, args[0]),
-            Operands::StoreAny => self.demand_address(inst, args[1]),
-            Operands::StoreInt => {
-                let width = access_bits(data.opcode());
-                let wide = |ty: Type| is_int(ty) && ty.bits() > width;
-                self.demand(inst, args[0], wide, "an integer wider than what is stored");
-                self.demand_address(inst, args[1]);
-            }
-            _ => {
-                if let Some(result) = result {
-                    self.demand_conversion(inst, rule, args[0], result);
-                }
-            }
-        }
-    }
-
-    /// The operand of a conversion to type `to`.
-    fn demand_conversion(&mut self, inst: Inst, rule: Operands, arg: Value, to: Type) {
-        let (bits, width) = (|ty: Type| ty.bits(), to.bits());
-        match rule {
-            Operands::IntNarrower => {
-                let fits = |ty| is_int(ty) && bits(ty) < width;
-                self.demand(inst, arg, fits, "an integer narrower than the result");
-            }
-            Operands::IntWider => {
-                let fits = |ty| is_int(ty) && bits(ty) > width;
-                self.demand(inst, arg, fits, "an integer wider than the result");
-            }
-            Operands::FloatNarrower => {
-                let fits = |ty| is_float(ty) && bits(ty) < width;
-                self.demand(inst, arg, fits, "a float narrower than the result");
-            }
-            Operands::FloatWider => {
-                let fits = |ty| is_float(ty) && bits(ty) > width;
-                self.demand(inst, arg, fits, "a float wider than the result");
-            }
-            Operands::SameWidth => {
-                self.demand(inst, arg, |ty| bits(ty) == width, "as wide as the result");
-            }
-            _ => unreachable!("{rule:?} is not a rule for conversions"),
+                _ => format!("{v} has type {ty}, but must be {}", rule.describe(control)),
+            };
+            self.inst_error(inst, message);
         }
     }
 
@@ -135,34 +119,163 @@ impl Verifier<'_> {
             InstData::UnaryImm { imm, .. } => {
                 let unused = 64 - result.map_or(64, Type::bits).clamp(1, 64);
                 if imm << unused >> unused != imm {
-                    let ty = result.map_or("", Type::name);
+                    let ty = result.unwrap_or(Type::INVALID);
                     let message = format!("{imm} is not a sign-extended number of type {ty}");
                     self.inst_error(inst, message);
                 }
             }
-            InstData::StackAddr { slot, offset, .. } => {
-                if result.is_some_and(|ty| ty != Type::I64) {
-                    self.inst_error(inst, "an address has type i64".into());
+            InstData::StackAddr { slot, offset, .. } => match self.func.get_stack_slot(slot) {
+                None => self.inst_error(inst, format!("{slot} does not exist")),
+                Some(data) if offset < 0 || offset as u32 >= data.size.max(1) => {
+                    let message = format!("offset {offset} is outside of {slot}");
+                    self.inst_error(inst, message);
                 }
-                match self.func.get_stack_slot(slot) {
-                    None => self.inst_error(inst, format!("{slot} does not exist")),
-                    Some(data) if offset < 0 || offset as u32 >= data.size.max(1) => {
-                        let message = format!("offset {offset} is outside of {slot}");
-                        self.inst_error(inst, message);
-                    }
-                    Some(_) => {}
-                }
-            }
-            InstData::Load { opcode, .. } => {
-                let width = access_bits(opcode);
-                if width != 0 && result.is_some_and(|ty| ty.bits() <= width) {
-                    self.inst_error(inst, format!("the result is not wider than {width} bits"));
-                }
-            }
-            InstData::Store { flags, .. } if flags.readonly() => {
+                Some(_) => {}
+            },
+            InstData::Store { flags, .. }
+            | InstData::StoreNoOffset { flags, .. }
+            | InstData::AtomicRmw { flags, .. }
+            | InstData::AtomicCas { flags, .. }
+                if flags.readonly() =>
+            {
                 self.inst_error(inst, "a store to memory that is readonly".into());
             }
+            InstData::BinaryImm8 {
+                opcode: Opcode::Extractlane,
+                arg,
+                imm,
+            }
+            | InstData::TernaryImm8 {
+                args: [arg, _],
+                imm,
+                ..
+            } => {
+                if let Some(ty) = self.ty(arg)
+                    && u32::from(imm) >= ty.lanes()
+                {
+                    self.inst_error(inst, format!("{ty} has no lane {imm}"));
+                }
+            }
+            InstData::Unary {
+                opcode: Opcode::Bitcast,
+                arg,
+            } => {
+                let (from, to) = (self.ty(arg), result);
+                if let (Some(from), Some(to)) = (from, to)
+                    && from.lanes() != to.lanes()
+                    && self.func.bitcast_order(inst).is_none()
+                {
+                    let message = format!("{from} to {to} needs a byte order, `big` or `little`");
+                    self.inst_error(inst, message);
+                }
+            }
             _ => {}
+        }
+    }
+
+    /// References to declarations lead somewhere that makes sense.
+    fn check_references(&mut self, inst: Inst, data: &InstData) {
+        let result = self.result_type(inst);
+        match *data {
+            InstData::UnaryConst { constant, .. } => match self.func.get_constant(constant) {
+                None => self.inst_error(inst, format!("{constant} does not exist")),
+                Some(bytes) => {
+                    if let Some(ty) = result
+                        && bytes.len() != ty.bytes() as usize
+                    {
+                        let (have, want) = (bytes.len(), ty.bytes());
+                        let message = format!("{constant} has {have} bytes, but {ty} has {want}");
+                        self.inst_error(inst, message);
+                    }
+                }
+            },
+            InstData::UnaryGlobalValue { opcode, global } => {
+                self.check_symbol(inst, opcode, global);
+            }
+            InstData::Shuffle { mask, .. } => match self.func.get_shuffle_mask(mask) {
+                None => self.inst_error(inst, format!("{mask} does not exist")),
+                Some(bytes) => {
+                    if let Some(n) = bytes.iter().find(|&&n| n > 31) {
+                        self.inst_error(inst, format!("lane {n} of two vectors of 16 lanes"));
+                    }
+                }
+            },
+            InstData::DynamicStackAddr { slot, .. }
+                if self.func.get_dynamic_stack_slot(slot).is_none() =>
+            {
+                self.inst_error(inst, format!("{slot} does not exist"));
+            }
+            InstData::FuncAddr { func, .. } if self.func.get_ext_func(func).is_none() => {
+                self.inst_error(inst, format!("{func} does not exist"));
+            }
+            InstData::ExceptionHandlerAddress { .. } => self.check_handler_address(inst, data),
+            _ => {}
+        }
+    }
+
+    fn check_symbol(&mut self, inst: Inst, opcode: Opcode, global: GlobalValue) {
+        if let Some(ty) = self.result_type(inst)
+            && ty != Type::I64
+        {
+            self.inst_error(
+                inst,
+                format!("the result has type {ty}, not an address, i64"),
+            );
+        }
+        let wants_tls = opcode == Opcode::TlsValue;
+        match self.func.get_global_value(global) {
+            None => self.inst_error(inst, format!("{global} does not exist")),
+            Some(GlobalValueData::Symbol { tls, .. }) if *tls != wants_tls => {
+                let a = if wants_tls { "not " } else { "" };
+                self.inst_error(inst, format!("{global} is {a}thread-local"));
+            }
+            Some(GlobalValueData::Symbol { .. }) => {}
+            Some(_) => self.inst_error(inst, format!("{global} is not a symbol")),
+        }
+    }
+
+    /// What stands beside an instruction is about such an instruction.
+    fn check_notes(&mut self, inst: Inst, data: &InstData) {
+        let opcode = data.opcode();
+        if let Some(region) = self.func.alias_region(inst) {
+            if self.func.get_alias_region(region).is_none() {
+                self.inst_error(inst, format!("{region} does not exist"));
+            } else if opcode.is_call() || !(opcode.is_load() || opcode.is_store()) {
+                self.inst_error(inst, "a region, but no memory access".into());
+            }
+        }
+        if self.func.bitcast_order(inst).is_some() && opcode != Opcode::Bitcast {
+            self.inst_error(inst, format!("{opcode} has no byte order"));
+        }
+        let tags = self.func.debug_tags(inst);
+        if !tags.is_empty() && !opcode.is_call() && opcode != Opcode::SequencePoint {
+            self.inst_error(inst, "tags are for calls and sequence_point".into());
+        }
+        for tag in tags {
+            if let DebugTag::Slot(slot) = *tag
+                && self.func.get_stack_slot(slot).is_none()
+            {
+                self.inst_error(inst, format!("{slot} does not exist"));
+            }
+        }
+        let Some(map) = self.func.stack_map(inst) else {
+            return;
+        };
+        if !opcode.has_signature_results() {
+            self.inst_error(inst, "a stack map is for calls that come back".into());
+        }
+        for entry in map {
+            match self.func.get_stack_slot(entry.slot) {
+                None => self.inst_error(inst, format!("{} does not exist", entry.slot)),
+                Some(slot) => {
+                    let end = u64::from(entry.offset) + u64::from(entry.ty.bytes());
+                    if end > u64::from(slot.size) {
+                        let (slot, at) = (entry.slot, entry.offset);
+                        let message = format!("{} at offset {at} is outside of {slot}", entry.ty);
+                        self.inst_error(inst, message);
+                    }
+                }
+            }
         }
     }
 
@@ -174,59 +287,4 @@ impl Verifier<'_> {
             self.inst_error(inst, format!("{v} has type {ty}, but must be {what}"));
         }
     }
-
-    pub(super) fn demand_address(&mut self, inst: Inst, v: Value) {
-        self.demand(inst, v, |ty| ty == Type::I64, "an address, i64");
-    }
-
-    fn demand_same(&mut self, inst: Inst, args: &[Value]) {
-        let [first, rest @ ..] = args else {
-            return;
-        };
-        let Some(want) = self.ty(*first) else {
-            return;
-        };
-        for &v in rest {
-            if let Some(ty) = self.ty(v)
-                && ty != want
-            {
-                let message = format!("{v} has type {ty}, but {first} has type {want}");
-                self.inst_error(inst, message);
-            }
-        }
-    }
-}
-
-/// The operands of an instruction that are not in lists, and their number.
-fn operands(data: &InstData) -> ([Value; 3], usize) {
-    let unused = Value::from_u32(u32::MAX);
-    match *data {
-        InstData::Unary { arg, .. }
-        | InstData::Load { arg, .. }
-        | InstData::CondTrap { arg, .. } => ([arg, unused, unused], 1),
-        InstData::Binary { args: [x, y], .. }
-        | InstData::IntCompare { args: [x, y], .. }
-        | InstData::FloatCompare { args: [x, y], .. }
-        | InstData::Store { args: [x, y], .. } => ([x, y, unused], 2),
-        InstData::Ternary { args, .. } => (args, 3),
-        _ => ([unused; 3], 0),
-    }
-}
-
-/// The width of the memory access of a load or store narrower than its value; 0 for others.
-fn access_bits(opcode: Opcode) -> u32 {
-    match opcode {
-        Opcode::Uload8 | Opcode::Sload8 | Opcode::Istore8 => 8,
-        Opcode::Uload16 | Opcode::Sload16 | Opcode::Istore16 => 16,
-        Opcode::Uload32 | Opcode::Sload32 | Opcode::Istore32 => 32,
-        _ => 0,
-    }
-}
-
-pub(super) fn is_int(ty: Type) -> bool {
-    ty.is_int() && Type::ALL.contains(&ty)
-}
-
-fn is_float(ty: Type) -> bool {
-    ty.is_float() && Type::ALL.contains(&ty)
 }

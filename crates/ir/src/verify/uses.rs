@@ -47,6 +47,12 @@ impl Verifier<'_> {
                 let Some(def_block) = block_of[def.index()] else {
                     return Err(format!("{v} is defined by {def}, which is in no block"));
                 };
+                if self.func.opcode(def).is_branch() {
+                    if def == inst {
+                        return Ok(());
+                    }
+                    return Err(format!("{v} is a result of {def}, for its own edges only"));
+                }
                 if def_block == block && def >= inst && dominators.is_reachable(block) {
                     return Err(format!("{v} is defined by {def}, which is not before it"));
                 }
@@ -68,7 +74,9 @@ impl Verifier<'_> {
                 }
                 def_block
             }
-            ValueDef::Alias(_) => return Err(format!("{v} is an alias of nothing")),
+            ValueDef::Alias(_) | ValueDef::None => {
+                return Err(format!("{v} is an alias of nothing"));
+            }
         };
         if def_block != block && !dominators.dominates(def_block, block) {
             return Err(format!(

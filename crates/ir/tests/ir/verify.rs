@@ -1,12 +1,11 @@
 //! What the verifier objects to.
 
-use crate::common::Rng;
 use crate::samples::{every_opcode, import, signature};
 use nopal_ir::{
-    Block, BlockCall, BuilderContext, CallConv, ExtFunc, ExternalName, FloatCC, FuncRef, Function,
+    Block, BlockCall, BuilderContext, CallConv, ExtFunc, ExternalName, FloatCC, Function,
     FunctionBuilder, Inst, InstData, IntCC, JumpTable, JumpTableData, MemFlags, Opcode,
-    PackedOption, SigRef, SiteAttr, SourceLoc, StackSlot, StackSlotData, TrapCode, Type, Value,
-    ValueList, verify,
+    PackedOption, SigRef, SiteAttr, SourceLoc, StackSlot, StackSlotData, Type, Value, ValueList,
+    verify,
 };
 
 /// The errors of `fn f(i32, i64) -> i32 { block0(v0, v1): body; block1(v2: i64) }`, whose block1
@@ -203,7 +202,7 @@ fn jump_tables() {
         ret(func, &[0]);
     });
     assert_eq!(wide.len(), 2);
-    assert!(wide[0].ends_with(": v1 has type i64, but must be an index, i32"));
+    assert!(wide[0].ends_with(": v1 has type i64, but must be i32"));
     assert!(wide[1].ends_with(": edge9 does not exist"));
 }
 
@@ -258,7 +257,7 @@ fn operand_types() {
         (
             binary(Opcode::Fadd, 0, 0),
             Type::I32,
-            "v0 has type i32, but must be a float",
+            "v0 has type i32, but must be a float or a vector of floats",
         ),
         (
             unary(Opcode::Uextend, 1),
@@ -288,7 +287,7 @@ fn operand_types() {
         (
             unary(Opcode::FcvtFromSint, 0),
             Type::I32,
-            "the result has type i32, not a floating-point type",
+            "the result has type i32, not a float or a fixed vector of floats",
         ),
         (
             unary(Opcode::Ineg, 0),
@@ -308,15 +307,15 @@ fn operand_types() {
             InstData::FloatCompare {
                 opcode: Opcode::Fcmp,
                 cond: FloatCC::Equal,
-                args: [v(99), v(1)],
+                args: [v(1), v(99)],
             },
             Type::I8,
-            "v1 has type i64, but must be a float",
+            "v1 has type i64, but must be a float or a vector of floats",
         ),
         (
             unary(Opcode::Sextend, 0),
-            Type::from_raw(5),
-            "the result has type invalid, not an integer type",
+            Type::INVALID,
+            "the result has type invalid, not an integer",
         ),
         (
             InstData::Ternary {
@@ -372,7 +371,7 @@ fn memory() {
     );
     assert_eq!(
         only(inst_errors(load(Opcode::Sload16, v(1)), &[Type::I16])),
-        "the result is not wider than 16 bits"
+        "the result has type i16, not i32 or i64"
     );
     let store = |opcode, flags| InstData::Store {
         opcode,
@@ -382,7 +381,7 @@ fn memory() {
     };
     assert_eq!(
         only(inst_errors(store(Opcode::Istore32, flags), &[])),
-        "v0 has type i32, but must be an integer wider than what is stored"
+        "v0 has type i32, but must be i64"
     );
     assert_eq!(
         only(inst_errors(
@@ -396,7 +395,12 @@ fn memory() {
         (1, 0, Type::I64, "ss1 does not exist"),
         (0, 8, Type::I64, "offset 8 is outside of ss0"),
         (0, -1, Type::I64, "offset -1 is outside of ss0"),
-        (0, 7, Type::I32, "an address has type i64"),
+        (
+            0,
+            7,
+            Type::I32,
+            "the result has type i32, not an address, i64",
+        ),
     ] {
         let found = errors(|func| {
             func.create_stack_slot(StackSlotData {
@@ -484,31 +488,6 @@ fn calls_and_returns() {
 
 #[test]
 fn patchable_calls() {
-    let callee = |colocated, returns: &'static [Type], call_conv| {
-        errors(move |func| {
-            let signature = func.import_signature(signature(&[], returns, call_conv));
-            func.import_function(ExtFunc {
-                name: ExternalName::Named("hook".into()),
-                signature,
-                colocated,
-                patchable: true,
-            });
-            ret(func, &[0]);
-        })
-    };
-    assert_eq!(callee(true, &[], CallConv::PreserveAll), [""; 0]);
-    assert_eq!(
-        callee(false, &[], CallConv::Fast),
-        ["fn0: a patchable callee must be colocated"]
-    );
-    assert_eq!(
-        callee(true, &[Type::I32], CallConv::Fast),
-        ["fn0: a patchable callee must return nothing"]
-    );
-    assert_eq!(
-        callee(true, &[Type::I32], CallConv::PreserveAll)[0],
-        "sig0: preserve_all functions return nothing"
-    );
     let attrs = |patchable, attr| {
         errors(move |func| {
             let sig = signature(&[], &[], CallConv::PreserveAll);
@@ -551,124 +530,6 @@ fn errors_are_limited() {
         ret(func, &[0]);
     });
     assert_eq!(found.len(), 100);
-}
-
-/// An instruction with references that may lead anywhere.
-fn random_inst(rng: &mut Rng, foreign: ValueList) -> InstData {
-    let opcode = rng.pick(Opcode::ALL);
-    let n = |rng: &mut Rng| rng.pick(&[0, 1, 2, 3, 5, 9, 40, 90, u32::MAX - 1]);
-    let value = |rng: &mut Rng| Value::from_u32(n(rng));
-    let args = [value(rng), value(rng)];
-    let (arg, offset) = (value(rng), n(rng) as i32);
-    let flags = MemFlags::new();
-    let edge = |rng: &mut Rng| BlockCall::from_u32(n(rng));
-    let list = rng.pick(&[foreign, ValueList::default()]);
-    match rng.below(19) {
-        0 => InstData::UnaryImm { opcode, imm: -7 },
-        1 => InstData::UnaryIeee32 { opcode, bits: 1 },
-        2 => InstData::UnaryIeee64 { opcode, bits: 1 },
-        3 => InstData::Unary { opcode, arg },
-        4 => InstData::Binary { opcode, args },
-        5 => InstData::Ternary {
-            opcode,
-            args: [arg, args[0], args[1]],
-        },
-        6 => InstData::IntCompare {
-            opcode,
-            cond: IntCC::Equal,
-            args,
-        },
-        7 => InstData::FloatCompare {
-            opcode,
-            cond: FloatCC::Equal,
-            args,
-        },
-        8 => InstData::Load {
-            opcode,
-            flags,
-            arg,
-            offset,
-        },
-        9 => InstData::Store {
-            opcode,
-            flags,
-            args,
-            offset,
-        },
-        10 => InstData::StackAddr {
-            opcode,
-            slot: StackSlot::from_u32(n(rng)),
-            offset,
-        },
-        11 => InstData::Jump {
-            opcode,
-            dest: edge(rng),
-        },
-        12 => InstData::Brif {
-            opcode,
-            arg,
-            dests: [edge(rng), edge(rng)],
-        },
-        13 => InstData::BranchTable {
-            opcode,
-            arg,
-            table: JumpTable::from_u32(n(rng)),
-        },
-        14 => InstData::Trap {
-            opcode,
-            code: TrapCode::STACK_OVERFLOW,
-        },
-        15 => InstData::CondTrap {
-            opcode,
-            arg,
-            code: TrapCode::STACK_OVERFLOW,
-        },
-        16 => InstData::Call {
-            opcode,
-            func: FuncRef::from_u32(n(rng)),
-            args: list,
-            attrs: SiteAttr::from_u32(n(rng)).into(),
-        },
-        17 => InstData::CallIndirect {
-            opcode,
-            sig: SigRef::from_u32(n(rng)),
-            args: list,
-        },
-        _ => InstData::MultiAry { opcode, args: list },
-    }
-}
-
-#[test]
-fn malformed_functions_are_refused_without_panic() {
-    let mut other = Function::new(
-        ExternalName::Named("g".into()),
-        signature(&[], &[], CallConv::Fast),
-    );
-    other.lists.list(&[v(u32::MAX - 1); 900]);
-    let foreign = other.lists.list(&[v(3); 3]);
-    let mut refused = 0;
-    for seed in 0..5000 {
-        let mut rng = Rng(seed);
-        let mut func = every_opcode();
-        for _ in 0..1 + rng.below(3) {
-            let at = Inst::from_u32(rng.below(func.num_insts()) as u32);
-            let data = random_inst(&mut rng, foreign);
-            func.replace_inst(at, data);
-        }
-        if rng.below(20) == 0 {
-            func.lists.clear();
-        }
-        if rng.below(20) == 0 {
-            func.create_block_call(Block::from_u32(99), &[v(99)]);
-        }
-        if let Err(errors) = verify(&func) {
-            refused += 1;
-            assert!(!errors.is_empty());
-            assert!(errors.iter().all(|e| !e.to_string().is_empty()));
-        }
-        assert!(func.to_string().starts_with("function u0:3("));
-    }
-    assert!(refused > 4750, "{refused} refused");
 }
 
 #[test]

@@ -10,19 +10,25 @@ use super::select;
 use crate::buffer::EncodeError;
 use crate::context::CodegenError;
 use crate::label::Label;
-use crate::select::{AbiLoc, CondBranch, Isa, ParamLocs, Place, Selector, needs_ret_area};
+use crate::select::{
+    AbiLoc, CondBranch, INCOMING, Isa, ParamLocs, Place, Selector, TailCall, needs_ret_area,
+};
 use crate::selected::{Constant, Selected};
 use crate::{PReg, RegClass, RegSet};
-use nopal_ir::{FuncRef, Signature, Type, Value};
+use nopal_ir::{CallConv, FuncRef, GlobalValue, Signature, Type, Value};
 
 /// x86-64.
 pub(crate) struct X64;
 
-/// What the CPU can do beyond SSE4.1.
+/// What the CPU can do beyond SSE2.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct X64Features {
+    /// `roundsd` and kin.
+    pub sse41: bool,
     /// `vaddsd` and kin.
     pub avx: bool,
+    /// `vfmadd213sd` and kin.
+    pub fma: bool,
     /// `shlx`, `rorx` and kin.
     pub bmi2: bool,
     /// `lzcnt`.
@@ -31,7 +37,20 @@ pub struct X64Features {
     pub bmi1: bool,
     /// `popcnt`.
     pub popcnt: bool,
+    /// `cmpxchg16b`.
+    pub cmpxchg16b: bool,
 }
+
+/// What selection depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct X64Flags {
+    pub(crate) cpu: X64Features,
+    /// Whether `r15` is the pinned register, which holds no other value.
+    pub(crate) pinned_reg: bool,
+}
+
+/// The pinned register.
+pub(crate) const PINNED: PReg = R15;
 
 const fn xmm(n: u8) -> PReg {
     PReg::float(n)
@@ -39,9 +58,6 @@ const fn xmm(n: u8) -> PReg {
 
 const INT_ARGS: [PReg; 6] = [RDI, RSI, RDX, RCX, R8, R9];
 const FLOAT_ARGS: usize = 8;
-
-/// The flag in a slot number that marks an incoming stack argument.
-const INCOMING: u32 = 1 << 31;
 
 /// The memory operand for a place of the frame.
 pub(crate) fn place_mem(place: Place) -> Mem {
@@ -83,7 +99,7 @@ pub(crate) fn vector_constant(out: &mut Selected<Inst>, bits: u64, ty: Type) -> 
 
 impl Isa for X64 {
     type Inst = Inst;
-    type Flags = X64Features;
+    type Flags = X64Flags;
 
     const ORDER: [&'static [PReg]; 2] = [
         // Scratch registers without REX prefix first, callee-saved ones last; `rcx`, `rax` and
@@ -116,9 +132,25 @@ impl Isa for X64 {
         out.locs.clear();
         out.stack = 0;
         out.ret_area = needs_ret_area::<X64>(sig);
-        let mut ints = INT_ARGS.iter().skip(usize::from(out.ret_area));
+        let mut ints = INT_ARGS[usize::from(out.ret_area)..].iter();
         let mut floats = (0..FLOAT_ARGS as u8).map(xmm);
         for p in &sig.params {
+            if p.ty == Type::I128 {
+                // Both halves in registers, or both on the stack, at a multiple of 16.
+                let halves = match *ints.as_slice() {
+                    [lo, hi, ..] => [AbiLoc::Reg(lo), AbiLoc::Reg(hi)],
+                    _ => {
+                        let at = out.stack.next_multiple_of(16);
+                        out.stack = at + 16;
+                        [AbiLoc::Stack(at), AbiLoc::Stack(at + 8)]
+                    }
+                };
+                if let AbiLoc::Reg(_) = halves[0] {
+                    ints.nth(1);
+                }
+                out.locs.extend(halves);
+                continue;
+            }
             let reg = if p.ty.is_float() {
                 floats.next()
             } else {
@@ -131,6 +163,18 @@ impl Isa for X64 {
                 },
                 AbiLoc::Reg,
             ));
+        }
+        if sig.call_conv == CallConv::Tail {
+            // The callee takes them off the stack, which stays aligned.
+            out.stack = out.stack.next_multiple_of(16);
+        }
+    }
+
+    fn reserved(flags: &X64Flags) -> RegSet {
+        if flags.pinned_reg {
+            RegSet::of(PINNED)
+        } else {
+            RegSet::EMPTY
         }
     }
 
@@ -254,6 +298,16 @@ impl Isa for X64 {
         }
     }
 
+    fn extend(reg: PReg, ty: Type, signed: bool) -> Inst {
+        let (from, dst, src) = (select::mem_size(ty), reg, reg);
+        if signed {
+            let to = Size::S64;
+            Inst::MovsxRR { from, to, dst, src }
+        } else {
+            Inst::MovzxRR { from, dst, src }
+        }
+    }
+
     fn place_addr(dst: PReg, place: Place) -> Inst {
         Inst::Lea {
             size: Size::S64,
@@ -305,6 +359,39 @@ impl Isa for X64 {
     fn call_reg(cx: &mut Selector<'_, Self>, target: PReg) {
         let srcloc = cx.srcloc();
         cx.emit(Inst::CallR { target, srcloc });
+    }
+
+    fn check_stack(
+        cx: &mut Selector<'_, Self>,
+        limit: GlobalValue,
+        vmctx: Option<AbiLoc>,
+    ) -> Result<(), CodegenError> {
+        select::check_stack(cx, limit, vmctx)
+    }
+
+    fn lower_stack(bytes: u32) -> Inst {
+        Inst::AluRI {
+            op: Alu::Sub,
+            size: Size::S64,
+            dst: RSP,
+            imm: bytes as i32,
+        }
+    }
+
+    fn tail_target() -> PReg {
+        R11
+    }
+
+    fn tail_call(cx: &mut Selector<'_, Self>, call: TailCall) {
+        super::tail::tail_call(cx, call);
+    }
+
+    fn exception_payload() -> [PReg; 2] {
+        [RAX, RDX]
+    }
+
+    fn handlers(number: u32) -> Inst {
+        Inst::Handlers { number }
     }
 
     fn patch_site(site: u32) -> Inst {

@@ -5,10 +5,9 @@ use super::inst::{Base, FSize, Inst, Mem, Size};
 use super::regs::{RBP, RSP};
 use crate::RegSet;
 use crate::checker::{Check, CheckLoc, Symbolic};
+use crate::select::INCOMING;
 use crate::selected::Selected;
 
-/// The flag in a slot number that marks an incoming stack argument.
-const INCOMING: u32 = 1 << 31;
 /// The top of the stack between a push and the pop that follows it.
 const PUSHED: CheckLoc = CheckLoc::Outgoing(u32::MAX);
 
@@ -27,6 +26,7 @@ fn location(mem: Mem) -> Option<CheckLoc> {
 }
 
 impl Check for Inst {
+    const OMITTED: Inst = Inst::Omitted;
     const ALWAYS_READABLE: RegSet = RegSet::from_slice(&[RSP, RBP]);
 
     fn symbolic(&self, out: &Selected<Self>) -> Symbolic {
@@ -120,7 +120,9 @@ impl Check for Inst {
                 number: table,
                 reads: effects(self).reads,
             },
-            Inst::Ret | Inst::Ud2 { .. } => Symbolic::End,
+            Inst::Ret | Inst::Ud2 { .. } | Inst::JmpFunc { .. } | Inst::JmpR { .. } => {
+                Symbolic::End
+            }
             _ => other(),
         }
     }

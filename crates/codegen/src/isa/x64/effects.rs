@@ -1,7 +1,7 @@
 //! Which registers and flags an instruction reads and writes.
 
 use super::inst::{Alu, Base, FAlu, FLogic, Inst, Mem, Size, Unary};
-use super::regs::{RAX, RCX, RDX, RSP};
+use super::regs::{RAX, RBX, RCX, RDX, RSP};
 use crate::{PReg, RegSet};
 
 /// What an instruction does to registers and flags.
@@ -9,7 +9,7 @@ use crate::{PReg, RegSet};
 /// - A register of which only a part is written is not read for the sake of the rest.
 /// - `bsf` and `bsr` write their destination; for a source of 0, the manual leaves it undefined.
 /// - `rbp` as the base of spill slots and stack slots is not counted.
-/// - Of calls, patch sites and `Ret`, only what the instruction itself names is counted: what is
+/// - Of calls, patch sites, `Ret`, `Leave` and `RestoreSaved`, only what the instruction itself names is counted: what is
 ///   passed, returned and overwritten follows from the signature and the calling convention.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Effects {
@@ -90,7 +90,12 @@ pub(crate) fn effects(inst: &Inst) -> Effects {
         Inst::MovRR { dst, src, .. }
         | Inst::MovzxRR { dst, src, .. }
         | Inst::MovsxRR { dst, src, .. } => e.reads(src).writes(dst),
-        Inst::MovRI { dst, .. } | Inst::FuncAddr { dst, .. } => e.writes(dst),
+        // The pinned register is not one that the walk knows.
+        Inst::MovRI { dst, .. }
+        | Inst::FuncAddr { dst, .. }
+        | Inst::SymbolAddr { dst, .. }
+        | Inst::GetPinned { dst } => e.writes(dst),
+        Inst::SetPinned { src } => e.reads(src),
         Inst::ZeroR { dst } => e.writes(dst).writes_flags(),
         Inst::LoadZx { dst, mem, .. }
         | Inst::LoadSx { dst, mem, .. }
@@ -149,9 +154,28 @@ pub(crate) fn effects(inst: &Inst) -> Effects {
         } => e.reads(src).reads(amount).writes(dst),
         Inst::Rorx { dst, src, .. } => e.reads(src).writes(dst),
         Inst::BitCountRR { dst, src, .. } => e.reads(src).writes(dst).writes_flags(),
+        Inst::ShiftDoubleRI { dst, src, .. } => e.reads(src).modifies(dst).writes_flags(),
+        Inst::ShiftDoubleRC { dst, src, .. } => {
+            e.reads(RCX).reads(src).modifies(dst).writes_flags()
+        }
         Inst::Setcc { dst, .. } => e.writes(dst).reads_flags(),
         Inst::CmovRR { dst, src, .. } => e.reads(src).modifies(dst).reads_flags(),
         Inst::CmovRM { dst, mem, .. } => e.address(mem).modifies(dst).reads_flags(),
+
+        Inst::LockAluMR { op, mem, src, .. } => e.address(mem).reads(src).alu_flags(op),
+        Inst::LockXadd { mem, reg, .. } => e.address(mem).modifies(reg).writes_flags(),
+        Inst::XchgMR { mem, reg, .. } => e.address(mem).modifies(reg),
+        Inst::LockCmpxchg { mem, src, .. } => {
+            e.address(mem).reads(src).modifies(RAX).writes_flags()
+        }
+        Inst::LockCmpxchg16b { mem } => e
+            .address(mem)
+            .reads(RBX)
+            .reads(RCX)
+            .modifies(RAX)
+            .modifies(RDX)
+            .writes_flags(),
+        Inst::Mfence => e,
 
         Inst::FMovRR { dst, src }
         | Inst::Round { dst, src, .. }
@@ -179,6 +203,7 @@ pub(crate) fn effects(inst: &Inst) -> Effects {
             ..
         } => e.address(mem).writes(dst),
         Inst::FAluRRM { dst, a, mem, .. } => e.address(mem).reads(a).writes(dst),
+        Inst::FmaRRR { dst, a, b, .. } => e.reads(a).reads(b).modifies(dst),
         Inst::FLogicRR {
             op: FLogic::Xor,
             dst,
@@ -193,9 +218,15 @@ pub(crate) fn effects(inst: &Inst) -> Effects {
         Inst::Jcc { .. } | Inst::TrapIf { .. } => e.reads_flags(),
         Inst::JmpTable { index, tmp, .. } => e.modifies(index).writes(tmp).writes_flags(),
         Inst::CallR { target, .. } => e.reads(target).writes_flags(),
+        Inst::JmpR { target } => e.reads(target),
         Inst::Call { .. } | Inst::PatchSite { .. } => e.writes_flags(),
-        Inst::Bind { .. }
+        Inst::Omitted
+        | Inst::Bind { .. }
         | Inst::Jmp { .. }
+        | Inst::JmpFunc { .. }
+        | Inst::Handlers { .. }
+        | Inst::RestoreSaved
+        | Inst::Leave
         | Inst::Ret
         | Inst::Ud2 { .. }
         | Inst::MayTrap { .. }

@@ -11,7 +11,7 @@
 //! ```
 
 use super::encode::control;
-use super::encode::integer::{alu_mr, alu_ri, lea, mov_ri, mov_rr, pop, push};
+use super::encode::integer::{alu_mr, alu_ri, lea, load_zx, mov_ri, mov_rr, pop, push};
 use super::inst::{Alu, Cc, Mem, Size};
 use super::regs::{R11, RAX, RBP, RSP};
 use crate::RegSet;
@@ -20,7 +20,7 @@ use crate::selected::Frame;
 use nopal_ir::{SourceLoc, StackSlotData, TrapCode};
 
 /// Alignment of the stack pointer at calls (System V ABI), and of the area of stack slots.
-const STACK_ALIGNMENT: u64 = 16;
+pub(crate) const STACK_ALIGNMENT: u64 = 16;
 
 /// The least size of the guard below a stack, in bytes.
 const GUARD: u32 = 4096;
@@ -39,6 +39,8 @@ pub(crate) struct FrameLayout<'a> {
     slots: i32,
     /// What is subtracted from `rsp` after the pushes.
     below_saved: u32,
+    /// Bytes of arguments that are taken off the stack on return.
+    pub(super) popped: u16,
     pub(super) prologue_size: u32,
     pub(super) epilogue_size: u32,
 }
@@ -65,6 +67,7 @@ impl<'a> FrameLayout<'a> {
             saved_size: saved_size as u32,
             slots: -(slots as i32),
             below_saved: (end - saved_size) as u32,
+            popped: u16::try_from(frame.popped).map_err(|_| EncodeError::FrameTooLarge)?,
             prologue_size: 0,
             epilogue_size: 0,
         };
@@ -82,6 +85,13 @@ impl<'a> FrameLayout<'a> {
         16 + self.saved_size + self.below_saved
     }
 
+    /// Bytes of the instruction that returns.
+    pub(super) fn ret_size(&self) -> u32 {
+        let mut counter = Counter::default();
+        control::ret(&mut counter, self.popped);
+        counter.len
+    }
+
     /// The offset of a spill slot from `rbp`.
     #[inline(always)]
     pub(super) fn spill(&self, slot: u32) -> i32 {
@@ -95,7 +105,9 @@ impl<'a> FrameLayout<'a> {
     }
 }
 
-/// The offset of each stack slot in their area, appended to `offsets`, and the area's size.
+/// The offset of each stack slot in their area, appended to `offsets`, and the area's size. A slot
+/// that needs more alignment than the stack has gets as much room as it can take to find it; see
+/// [`excess_alignment`].
 pub(crate) fn stack_slot_offsets(
     slots: &[StackSlotData],
     offsets: &mut Vec<u32>,
@@ -105,17 +117,23 @@ pub(crate) fn stack_slot_offsets(
         let alignment = 1u64
             .checked_shl(slot.align_shift.into())
             .unwrap_or(u64::MAX);
-        if alignment > STACK_ALIGNMENT {
-            return Err(EncodeError::SlotAlignment(slot.align_shift));
-        }
-        end = end.next_multiple_of(alignment);
+        end = end.next_multiple_of(alignment.min(STACK_ALIGNMENT));
         offsets.push(end as u32);
-        end += u64::from(slot.size);
+        let excess = alignment.saturating_sub(STACK_ALIGNMENT);
+        end = end.saturating_add(excess).saturating_add(slot.size.into());
         if end > MAX_FRAME {
             return Err(EncodeError::FrameTooLarge);
         }
     }
     Ok(end as u32)
+}
+
+/// By how many bytes the alignment of a slot exceeds that of the stack, if it does: so far after
+/// its offset it begins at the latest.
+pub(crate) fn excess_alignment(slot: &StackSlotData) -> Option<i32> {
+    let alignment = 1u64.checked_shl(slot.align_shift.into())?;
+    let excess = alignment.checked_sub(STACK_ALIGNMENT)?;
+    i32::try_from(excess).ok().filter(|&e| e != 0)
 }
 
 /// Make the frame.
@@ -170,7 +188,7 @@ fn probe_page<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
     alu_ri(s, Alu::Sub, Size::S32, R11, 1);
 }
 
-/// Take the frame down and return.
+/// Take the frame down.
 pub(super) fn epilogue<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
     if frame.below_saved != 0 {
         if frame.saved.is_empty() {
@@ -193,5 +211,12 @@ pub(super) fn epilogue<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
         saved.remove(last);
     }
     pop(s, RBP);
-    control::ret(s);
+}
+
+/// Load the saved registers from where they are, and leave the frame.
+pub(super) fn restore_saved<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
+    for (n, r) in frame.saved.iter().enumerate() {
+        let mem = Mem::base(RBP, -8 * (n as i32 + 1));
+        load_zx(s, Size::S64, r, mem, frame);
+    }
 }

@@ -436,6 +436,22 @@ pub(crate) enum Inst {
         cc: Cc,
         dst: PReg,
     },
+    /// `shld`/`shrd`, 16 to 64 bits: shift left or right by an immediate below the width, and fill
+    /// up from the other end of `src`.
+    ShiftDoubleRI {
+        left: bool,
+        size: Size,
+        dst: PReg,
+        src: PReg,
+        imm: u8,
+    },
+    /// The same by `cl`.
+    ShiftDoubleRC {
+        left: bool,
+        size: Size,
+        dst: PReg,
+        src: PReg,
+    },
     /// `cmovcc`, 16 to 64 bits.
     CmovRR {
         cc: Cc,
@@ -449,6 +465,39 @@ pub(crate) enum Inst {
         dst: PReg,
         mem: Mem,
     },
+
+    // Atomic operations on memory.
+    /// `lock op [mem], src`; not `Cmp` or `Test`.
+    LockAluMR {
+        op: Alu,
+        size: Size,
+        mem: Mem,
+        src: PReg,
+    },
+    /// `lock xadd [mem], reg`: the sum goes to memory, what was there to `reg`.
+    LockXadd {
+        size: Size,
+        mem: Mem,
+        reg: PReg,
+    },
+    /// `xchg [mem], reg`, which is atomic by itself.
+    XchgMR {
+        size: Size,
+        mem: Mem,
+        reg: PReg,
+    },
+    /// `lock cmpxchg [mem], src`: if memory holds `rax`, `src` goes there; `rax` is what it held.
+    LockCmpxchg {
+        size: Size,
+        mem: Mem,
+        src: PReg,
+    },
+    /// `lock cmpxchg16b [mem]`: the same for `rdx:rax` and `rcx:rbx`. The memory is aligned to 16.
+    LockCmpxchg16b {
+        mem: Mem,
+    },
+    /// `mfence`
+    Mfence,
 
     // Floating point (SSE2, SSE4.1 for rounding).
     /// `movaps`
@@ -493,6 +542,13 @@ pub(crate) enum Inst {
         dst: PReg,
         a: PReg,
         mem: Mem,
+    },
+    /// FMA `vfmadd213ss`/`sd`: `dst = a * dst + b`, rounded once.
+    FmaRRR {
+        size: FSize,
+        dst: PReg,
+        a: PReg,
+        b: PReg,
     },
     FLogicRR {
         op: FLogic,
@@ -559,6 +615,8 @@ pub(crate) enum Inst {
     },
 
     // Control.
+    /// Nothing: what stood here turned out not to be needed.
+    Omitted,
     /// Binds a label that is not a block's own.
     Bind {
         label: Label,
@@ -586,6 +644,14 @@ pub(crate) enum Inst {
         target: PReg,
         srcloc: SourceLoc,
     },
+    /// Jump to an address.
+    JmpR {
+        target: PReg,
+    },
+    /// The call above has the handlers number `number`.
+    Handlers {
+        number: u32,
+    },
     /// A patch site, in its off form; `site` is its number in this function.
     PatchSite {
         site: u32,
@@ -595,6 +661,28 @@ pub(crate) enum Inst {
         dst: PReg,
         func: u32,
     },
+    /// Load the address of the symbol that is global value number `global` (`movabs`, with a
+    /// relocation).
+    SymbolAddr {
+        dst: PReg,
+        global: u32,
+    },
+    /// `dst` = the pinned register.
+    GetPinned {
+        dst: PReg,
+    },
+    /// The pinned register = `src`.
+    SetPinned {
+        src: PReg,
+    },
+    /// Near jump to external function number `func`, with a relocation.
+    JmpFunc {
+        func: u32,
+    },
+    /// Load what callee-saved registers held at the start of the function. The frame stays.
+    RestoreSaved,
+    /// The epilogue without `ret`.
+    Leave,
     /// Epilogue and `ret`.
     Ret,
     /// `ud2`

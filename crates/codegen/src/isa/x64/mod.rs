@@ -8,9 +8,10 @@ pub(crate) mod frame;
 pub(crate) mod inst;
 pub(crate) mod regs;
 pub(crate) mod select;
+mod tail;
 
-pub(crate) use abi::X64;
 pub use abi::X64Features;
+pub(crate) use abi::{X64, X64Flags};
 
 /// `nop` of one byte and of the length of a patch site (Intel SDM vol. 2, NOP: recommended
 /// multi-byte sequences).

@@ -30,8 +30,13 @@ pub(crate) fn jcc_rel8<S: Sink>(s: &mut S, cc: Cc, distance: i8) {
     s.put((0x70 | cc as u64) | u64::from(distance as u8) << 8, 2);
 }
 
-pub(crate) fn ret<S: Sink>(s: &mut S) {
-    bare(s, Op::new(0xc3));
+/// Return, and take this many bytes of arguments off the stack.
+pub(crate) fn ret<S: Sink>(s: &mut S, popped: u16) {
+    if popped == 0 {
+        return bare(s, Op::new(0xc3));
+    }
+    bare(s, Op::new(0xc2));
+    s.put(popped.into(), 2);
 }
 
 pub(super) fn ud2<S: Sink>(s: &mut S) {
@@ -125,7 +130,7 @@ pub(super) fn jmp_table<S: Sink>(
     let entry = Mem::base_index(tmp, index, 2, 0);
     rm(s, Op::new(0x63).wide(true), index.hw(), entry, frame, 0);
     alu_rr(s, Alu::Add, Size::S64, tmp, index);
-    digit_r(s, Op::new(0xff), 4, tmp.hw());
+    jmp_r(s, tmp);
 }
 
 /// `call rel32`; the 4 bytes follow.
@@ -133,8 +138,17 @@ pub(super) fn call<S: Sink>(s: &mut S) {
     bare(s, Op::new(0xe8));
 }
 
+/// `jmp rel32`; the 4 bytes follow.
+pub(super) fn jmp_far<S: Sink>(s: &mut S) {
+    bare(s, Op::new(0xe9));
+}
+
 pub(super) fn call_r<S: Sink>(s: &mut S, target: PReg) {
     digit_r(s, Op::new(0xff), 2, target.hw());
+}
+
+pub(super) fn jmp_r<S: Sink>(s: &mut S, target: PReg) {
+    digit_r(s, Op::new(0xff), 4, target.hw());
 }
 
 /// Bytes of a patch site: `call rel32` when on, `cmp eax, imm32` when off.

@@ -96,6 +96,16 @@ pub(super) fn alu_rrm<S: Sink>(
     vex_rm(s, alu_vex(op, size), dst.hw(), a.hw(), mem, frame);
 }
 
+pub(super) fn fma_rrr<S: Sink>(s: &mut S, size: FSize, dst: PReg, a: PReg, b: PReg) {
+    let op = Vex {
+        map: 2,
+        pp: 1,
+        w: size == FSize::F64,
+        code: 0xa9,
+    };
+    vex_rr(s, op, dst.hw(), a.hw(), b.hw());
+}
+
 pub(super) fn logic_rr<S: Sink>(s: &mut S, op: FLogic, dst: PReg, src: PReg) {
     rr(s, logic(op), dst.hw(), src.hw());
 }

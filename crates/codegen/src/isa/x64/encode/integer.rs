@@ -47,7 +47,7 @@ pub(super) fn movzx_rr<S: Sink>(s: &mut S, from: Size, dst: PReg, src: PReg) {
     );
 }
 
-pub(super) fn load_zx<S: Sink>(
+pub(crate) fn load_zx<S: Sink>(
     s: &mut S,
     from: Size,
     dst: PReg,
@@ -155,7 +155,7 @@ pub(super) fn pop_m<S: Sink>(s: &mut S, mem: Mem, frame: &FrameLayout<'_>) {
 
 /// The opcode of `op rm, reg` for bytes.
 #[inline(always)]
-fn alu_code(op: Alu) -> u8 {
+pub(super) fn alu_code(op: Alu) -> u8 {
     if op == Alu::Test {
         0x84
     } else {

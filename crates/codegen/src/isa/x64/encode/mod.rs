@@ -1,5 +1,6 @@
 //! From instructions to bytes.
 
+mod atomic;
 pub(super) mod control;
 mod float;
 pub(super) mod integer;
@@ -8,12 +9,14 @@ mod shift;
 #[cfg(test)]
 mod tests;
 
+use super::abi::PINNED;
 use super::frame::{self, FrameLayout};
 use super::inst::{Alu, FLogic, Inst, Size};
 use crate::RelocKind;
 use crate::buffer::{Buffer, Counter, EncodeError, FixupForm, Piece, Sink};
 use crate::encode::{Context, Encode, Measure};
 use crate::selected::Frame;
+use nopal_ir::{GlobalValue, GlobalValueData};
 
 impl Encode for Inst {
     type Frame<'a> = FrameLayout<'a>;
@@ -63,9 +66,16 @@ impl Encode for Inst {
             },
             Inst::PatchSite { .. } => Measure::Site(control::SITE_SIZE),
             Inst::Call { .. } => Measure::Size(5),
-            Inst::FuncAddr { .. } => Measure::Size(10),
-            Inst::Ret => Measure::Size(frame.epilogue_size),
-            Inst::MayTrap { .. } => Measure::Size(0),
+            Inst::FuncAddr { .. } | Inst::SymbolAddr { .. } => Measure::Size(10),
+            Inst::JmpFunc { .. } => Measure::Size(5),
+            Inst::Ret => Measure::Size(frame.epilogue_size + frame.ret_size()),
+            Inst::Leave => Measure::Size(frame.epilogue_size),
+            Inst::RestoreSaved => {
+                let mut counter = Counter::default();
+                frame::restore_saved(frame, &mut counter);
+                Measure::Size(counter.len)
+            }
+            Inst::MayTrap { .. } | Inst::Handlers { .. } => Measure::Size(0),
             // More than one instruction, or metadata.
             Inst::JmpTable { index, tmp, table } => {
                 let mut counter = Counter::default();
@@ -106,6 +116,11 @@ impl Encode for Inst {
                 cx.buffer.put(0, 4);
                 cx.buffer.call_site(srcloc);
             }
+            Inst::JmpFunc { func } => {
+                control::jmp_far(&mut cx.buffer);
+                cx.buffer.reloc(RelocKind::X64CallPcRel4, cx.func, func, -4);
+                cx.buffer.put(0, 4);
+            }
             Inst::CallR { srcloc, .. } => {
                 plain(self, &cx.frame, &mut cx.buffer);
                 cx.buffer.call_site(srcloc);
@@ -115,6 +130,16 @@ impl Encode for Inst {
                 cx.buffer.reloc(RelocKind::Abs8, cx.func, func, 0);
                 cx.buffer.put(0, 8);
             }
+            Inst::SymbolAddr { dst, global } => {
+                integer::movabs(&mut cx.buffer, dst);
+                let global = cx.func.global_value(GlobalValue::from_u32(global));
+                let GlobalValueData::Symbol { name, offset, .. } = global else {
+                    unreachable!("only the addresses of symbols are taken")
+                };
+                cx.buffer.reloc_to(RelocKind::Abs8, name, *offset);
+                cx.buffer.put(0, 8);
+            }
+            Inst::Handlers { number } => cx.handlers(number),
             Inst::MayTrap { code, srcloc } => cx.buffer.trap(code, srcloc),
             Inst::Ud2 { code, srcloc } => {
                 cx.buffer.trap(code, srcloc);
@@ -159,6 +184,9 @@ fn plain<S: Sink>(inst: &Inst, f: &FrameLayout<'_>, s: &mut S) {
         Inst::PushM { mem } => integer::push_m(s, mem, f),
         Inst::PopM { mem } => integer::pop_m(s, mem, f),
 
+        Inst::GetPinned { dst } => integer::mov_rr(s, Size::S64, dst, PINNED),
+        Inst::SetPinned { src } => integer::mov_rr(s, Size::S64, PINNED, src),
+
         Inst::AluRR { op, size, dst, src } => integer::alu_rr(s, op, size, dst, src),
         Inst::AluRI { op, size, dst, imm } => integer::alu_ri(s, op, size, dst, imm),
         Inst::AluRM { op, size, dst, mem } => integer::alu_rm(s, op, size, dst, mem, f),
@@ -177,8 +205,17 @@ fn plain<S: Sink>(inst: &Inst, f: &FrameLayout<'_>, s: &mut S) {
         Inst::Rorx { size, dst, src, imm } => shift::rorx(s, size, dst, src, imm),
         Inst::BitCountRR { op, size, dst, src } => integer::bit_count(s, op, size, dst, src),
         Inst::Setcc { cc, dst } => integer::setcc(s, cc, dst),
+        Inst::ShiftDoubleRI { left, size, dst, src, imm } => shift::shift_double_ri(s, left, size, dst, src, imm),
+        Inst::ShiftDoubleRC { left, size, dst, src } => shift::shift_double_rc(s, left, size, dst, src),
         Inst::CmovRR { cc, size, dst, src } => integer::cmov_rr(s, cc, size, dst, src),
         Inst::CmovRM { cc, size, dst, mem } => integer::cmov_rm(s, cc, size, dst, mem, f),
+
+        Inst::LockAluMR { op, size, mem, src } => atomic::lock_alu_mr(s, op, size, mem, src, f),
+        Inst::LockXadd { size, mem, reg } => atomic::lock_xadd(s, size, mem, reg, f),
+        Inst::XchgMR { size, mem, reg } => atomic::xchg_mr(s, size, mem, reg, f),
+        Inst::LockCmpxchg { size, mem, src } => atomic::lock_cmpxchg(s, size, mem, src, f),
+        Inst::LockCmpxchg16b { mem } => atomic::lock_cmpxchg16b(s, mem, f),
+        Inst::Mfence => atomic::mfence(s),
 
         Inst::FMovRR { dst, src } => float::mov_rr(s, dst, src),
         Inst::FLoad { size, dst, mem } => float::load(s, size, dst, mem, f),
@@ -187,6 +224,7 @@ fn plain<S: Sink>(inst: &Inst, f: &FrameLayout<'_>, s: &mut S) {
         Inst::FAluRM { op, size, dst, mem } => float::alu_rm(s, op, size, dst, mem, f),
         Inst::FAluRRR { op, size, dst, a, b } => float::alu_rrr(s, op, size, dst, a, b),
         Inst::FAluRRM { op, size, dst, a, mem } => float::alu_rrm(s, op, size, dst, a, mem, f),
+        Inst::FmaRRR { size, dst, a, b } => float::fma_rrr(s, size, dst, a, b),
         Inst::FLogicRR { op, dst, src } => float::logic_rr(s, op, dst, src),
         Inst::FLogicRM { op, dst, mem } => float::logic_rm(s, op, dst, mem, f),
         Inst::FZero { dst } => float::logic_rr(s, FLogic::Xor, dst, dst),
@@ -201,12 +239,19 @@ fn plain<S: Sink>(inst: &Inst, f: &FrameLayout<'_>, s: &mut S) {
 
         Inst::JmpTable { index, tmp, table } => control::jmp_table(s, index, tmp, table, f),
         Inst::CallR { target, .. } => control::call_r(s, target),
-        Inst::Ret => frame::epilogue(f, s),
+        Inst::JmpR { target } => control::jmp_r(s, target),
+        Inst::RestoreSaved => frame::restore_saved(f, s),
+        Inst::Leave => frame::epilogue(f, s),
+        Inst::Ret => {
+            frame::epilogue(f, s);
+            control::ret(s, f.popped);
+        }
         Inst::Ud2 { .. } => control::ud2(s),
         Inst::Int3 => control::int3(s),
 
-        Inst::Bind { .. } | Inst::Jcc { .. } | Inst::Jmp { .. } | Inst::TrapIf { .. }
+        Inst::Omitted | Inst::Bind { .. } | Inst::Jcc { .. } | Inst::Jmp { .. } | Inst::TrapIf { .. }
         | Inst::MayTrap { .. } | Inst::PatchSite { .. } | Inst::Call { .. }
-        | Inst::FuncAddr { .. } => {}
+        | Inst::FuncAddr { .. } | Inst::SymbolAddr { .. } | Inst::JmpFunc { .. }
+        | Inst::Handlers { .. } => {}
     }
 }

@@ -55,6 +55,11 @@ impl Op {
         Op::from_bytes(0x3a0f | (code as u32) << 16, 3)
     }
 
+    /// `0F code second`
+    pub(super) const fn of_two(code: u8, second: u8) -> Op {
+        Op::from_bytes(0x0f | (code as u32) << 8 | (second as u32) << 16, 3)
+    }
+
     const fn len(self) -> u32 {
         (self.lens & 15) as u32
     }
@@ -75,6 +80,13 @@ impl Op {
     #[inline(always)]
     pub(super) const fn prefix(self, prefix: u8) -> Op {
         self.prefix_if(prefix, true)
+    }
+
+    /// Before the other prefixes, `lock`.
+    #[inline(always)]
+    pub(super) const fn lock(self) -> Op {
+        debug_assert!(self.num_prefixes() == 0);
+        self.prefix(0xf0)
     }
 
     /// REX.W if `w`.

@@ -1,6 +1,6 @@
 //! Shifts and rotates.
 
-use super::operands::{Vex, digit_r, pair, vex_rr};
+use super::operands::{Op, Vex, digit_r, pair, rr, vex_rr};
 use crate::PReg;
 use crate::buffer::Sink;
 use crate::isa::x64::inst::{Shift, Size};
@@ -52,4 +52,24 @@ pub(super) fn rorx<S: Sink>(s: &mut S, size: Size, dst: PReg, src: PReg, imm: u8
     };
     vex_rr(s, op, dst.hw(), 0, src.hw());
     s.put(imm.into(), 1);
+}
+
+pub(super) fn shift_double_ri<S: Sink>(
+    s: &mut S,
+    left: bool,
+    size: Size,
+    dst: PReg,
+    src: PReg,
+    imm: u8,
+) {
+    debug_assert!(size >= Size::S16);
+    let code = if left { 0xa4 } else { 0xac };
+    rr(s, Op::of(code).size(size), src.hw(), dst.hw());
+    s.put(imm.into(), 1);
+}
+
+pub(super) fn shift_double_rc<S: Sink>(s: &mut S, left: bool, size: Size, dst: PReg, src: PReg) {
+    debug_assert!(size >= Size::S16);
+    let code = if left { 0xa5 } else { 0xad };
+    rr(s, Op::of(code).size(size), src.hw(), dst.hw());
 }

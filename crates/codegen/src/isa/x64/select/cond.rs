@@ -1,7 +1,7 @@
 //! Conditions: comparisons as flags and as values, and selects.
 
 use super::mem::Rm;
-use super::{Cx, emit_mov, emit_trapping, fsize, mem, mem_size, op_size, result, use_rm};
+use super::{Cx, emit_mov, emit_trapping, fsize, mem, mem_size, op_size, overflow, result, use_rm};
 use crate::isa::x64::abi::test;
 use crate::isa::x64::inst::{Alu, Cc, Inst, Size};
 use crate::{PReg, RegClass};
@@ -43,6 +43,10 @@ enum Compare {
     Float {
         x: Value,
         y: Value,
+    },
+    /// The flags an instruction leaves that also has another result.
+    Flag {
+        inst: nopal_ir::Inst,
     },
 }
 
@@ -93,6 +97,13 @@ fn float_cc(cc: FloatCC) -> (Flags, bool) {
 
 /// Decide how to test whether `v` is not zero; a comparison used only here is merged.
 pub(super) fn plan(cx: &mut Cx<'_>, v: Value) -> Cond {
+    if let Some((inst, cc)) = overflow::flag(cx, v, cx.current()) {
+        cx.mark_flag_fused(v);
+        return Cond {
+            flags: Flags::One(cc),
+            compare: Compare::Flag { inst },
+        };
+    }
     if let Some(def) = cx.fusible_any(v)
         && matches!(cx.func.opcode(def), Opcode::Icmp | Opcode::Fcmp)
     {
@@ -169,6 +180,14 @@ fn plan_int(cx: &mut Cx<'_>, cond: IntCC, [x, y]: [Value; 2]) -> Cond {
                 compare,
             };
         }
+        if let Some((inst, set)) = overflow::flag(cx, x, cx.current()) {
+            cx.mark_flag_fused(x);
+            let cc = if cc == Cc::E { set.invert() } else { set };
+            return Cond {
+                flags: Flags::One(cc),
+                compare: Compare::Flag { inst },
+            };
+        }
         if let Some(def) = cx.fusible_any(x)
             && matches!(cx.func.opcode(def), Opcode::Icmp | Opcode::Fcmp)
         {
@@ -193,6 +212,7 @@ pub(super) fn compare(cx: &mut Cx<'_>, cond: Cond) {
     cx.flags_live = true;
     match cond.compare {
         Compare::Zero { x } => zero_test(cx, x),
+        Compare::Flag { inst } => overflow::arithmetic(cx, inst),
         Compare::Int { op, x, y } => int_compare(cx, op, x, y),
         Compare::Float { x, y } => {
             let size = fsize(cx.ty(x));
@@ -373,6 +393,53 @@ fn select_float(cx: &mut Cx<'_>, dst: PReg, c: Value, x: Value, y: Value) {
     jump_if(cx, flags, done);
     cx.finish_tie(tied);
     compare(cx, cond);
+}
+
+/// Like [`select`], without a branch that could be predicted.
+pub(super) fn select_guarded(cx: &mut Cx<'_>, inst: nopal_ir::Inst, args: [Value; 3]) {
+    let v = result(cx, inst);
+    let ty = cx.ty(v);
+    if !ty.is_float() {
+        return select(cx, inst, args);
+    }
+    let [c, x, y] = args;
+    let size = if ty == Type::F64 {
+        Size::S64
+    } else {
+        Size::S32
+    };
+    let cond = plan(cx, c);
+    let dst = cx.def(v);
+    cx.lock(dst);
+    let chosen = cx.scratch(RegClass::Int);
+    let other = cx.scratch(RegClass::Int);
+    let (x, y) = (cx.use_reg(x), cx.use_reg(y));
+    cx.emit(Inst::MovIntToF {
+        size,
+        dst,
+        src: chosen,
+    });
+    let choose = |cx: &mut Cx<'_>, cc, dst, src| cx.emit(Inst::CmovRR { cc, size, dst, src });
+    match cond.flags {
+        Flags::One(cc) => choose(cx, cc, chosen, other),
+        Flags::Or(a, b) => {
+            choose(cx, b, chosen, other);
+            choose(cx, a, chosen, other);
+        }
+        Flags::And(a, b) => {
+            // Taken back if either does not hold.
+            let back = cx.scratch(RegClass::Int);
+            choose(cx, b.invert(), chosen, back);
+            choose(cx, a.invert(), chosen, back);
+            emit_mov(cx, chosen, other);
+            emit_mov(cx, back, chosen);
+        }
+    }
+    cx.flags_live = true;
+    compare(cx, cond);
+    for (dst, src) in [(chosen, y), (other, x)] {
+        cx.emit(Inst::MovFToInt { size, dst, src });
+    }
 }
 
 /// Jump if the flags say so; emitted upwards.

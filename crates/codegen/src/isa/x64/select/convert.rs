@@ -1,8 +1,7 @@
 //! Conversions between types.
 
 use super::int::extend;
-use super::{Cx, emit_mov, emit_trapping, float_mem, fsize, mem, mem_size, op_size, result};
-use crate::context::CodegenError;
+use super::{Cx, bits, emit_mov, emit_trapping, float_mem, fsize, mem, mem_size, op_size, result};
 use crate::isa::x64::abi::test;
 use crate::isa::x64::inst::{Alu, Cc, FAlu, FSize, Inst, Mem, Shift, Size};
 use crate::{PReg, RegClass};
@@ -43,25 +42,57 @@ pub(super) fn convert(cx: &mut Cx<'_>, inst: nopal_ir::Inst, opcode: Opcode, x: 
         }
         Opcode::FcvtFromSint => from_sint(cx, v, x, from, to),
         Opcode::FcvtFromUint => from_uint(cx, v, x, from, to),
-        Opcode::FcvtToSint => to_sint(cx, v, x, from, to, false),
-        Opcode::FcvtToSintSat => to_sint(cx, v, x, from, to, true),
-        Opcode::FcvtToUint => to_uint(cx, v, x, from, to, false),
-        _ => to_uint(cx, v, x, from, to, true),
+        Opcode::Bmask => bits::bmask(cx, v, x),
+        Opcode::FcvtToSint | Opcode::FcvtToUint | Opcode::FcvtToSintSat | Opcode::FcvtToUintSat => {
+            let signed = matches!(opcode, Opcode::FcvtToSint | Opcode::FcvtToSintSat);
+            let saturate = matches!(opcode, Opcode::FcvtToSintSat | Opcode::FcvtToUintSat);
+            let dst = cx.def(v);
+            cx.lock(dst);
+            if matches!(to, Type::I8 | Type::I16) {
+                narrow(cx, dst, to, signed, saturate);
+                to_sint(cx, dst, x, from, Type::I32, saturate);
+            } else if signed {
+                to_sint(cx, dst, x, from, to, saturate);
+            } else {
+                to_uint(cx, dst, x, from, to, saturate);
+            }
+        }
+        _ => unreachable!("{opcode} is no conversion"),
     }
 }
 
-/// Whether a conversion is one this file has a rule for.
-pub(super) fn check(opcode: Opcode, to: Type) -> Result<(), CodegenError> {
-    let float_to_int = matches!(
-        opcode,
-        Opcode::FcvtToSint | Opcode::FcvtToSintSat | Opcode::FcvtToUint | Opcode::FcvtToUintSat
-    );
-    if float_to_int && matches!(to, Type::I8 | Type::I16) {
-        return Err(CodegenError::Unsupported(format!(
-            "{opcode}.{to} on x86-64"
-        )));
+/// Bring a number of 32 bits into the range of a narrow type, or trap if it is not.
+fn narrow(cx: &mut Cx<'_>, dst: PReg, to: Type, signed: bool, saturate: bool) {
+    let size = Size::S32;
+    let temp = cx.scratch(RegClass::Int);
+    if !saturate {
+        overflow_if(cx, Cc::Ne);
+        cx.emit(Inst::AluRR {
+            op: Alu::Cmp,
+            size,
+            dst,
+            src: temp,
+        });
+        return cx.emit(extend(to, signed, temp, dst));
     }
-    Ok(())
+    let largest = (1 << (to.bits() - u32::from(signed))) - 1;
+    let smallest = if signed { !largest } else { 0 };
+    for (cc, limit) in [(Cc::G, largest), (Cc::L, smallest)] {
+        cx.emit(Inst::CmovRR {
+            cc,
+            size,
+            dst,
+            src: temp,
+        });
+        cx.emit(Inst::AluRR {
+            op: Alu::Cmp,
+            size,
+            dst,
+            src: temp,
+        });
+        let imm = u64::from(limit as u32);
+        cx.emit(Inst::MovRI { dst: temp, imm });
+    }
 }
 
 fn sextend(cx: &mut Cx<'_>, v: Value, x: Value, from: Type, to: Type) {
@@ -219,10 +250,8 @@ fn always_overflow(cx: &mut Cx<'_>) {
 
 /// The conversion instruction gives the smallest integer for everything it cannot convert; only
 /// then a closer look is taken.
-fn to_sint(cx: &mut Cx<'_>, v: Value, x: Value, from: Type, to: Type, saturate: bool) {
+fn to_sint(cx: &mut Cx<'_>, dst: PReg, x: Value, from: Type, to: Type, saturate: bool) {
     let (fs, size) = (fsize(from), op_size(to));
-    let dst = cx.def(v);
-    cx.lock(dst);
     let zero = cx.scratch(RegClass::Float);
     let src = cx.use_reg(x);
     let done = cx.out.new_label();
@@ -323,20 +352,18 @@ fn saturate_sint(
     });
 }
 
-fn to_uint(cx: &mut Cx<'_>, v: Value, x: Value, from: Type, to: Type, saturate: bool) {
+fn to_uint(cx: &mut Cx<'_>, dst: PReg, x: Value, from: Type, to: Type, saturate: bool) {
     match (to, saturate) {
-        (Type::I32, false) => to_u32(cx, v, x, from),
-        (Type::I32, true) => to_u32_sat(cx, v, x, from),
-        (_, false) => to_u64(cx, v, x, from),
-        (_, true) => to_u64_sat(cx, v, x, from),
+        (Type::I32, false) => to_u32(cx, dst, x, from),
+        (Type::I32, true) => to_u32_sat(cx, dst, x, from),
+        (_, false) => to_u64(cx, dst, x, from),
+        (_, true) => to_u64_sat(cx, dst, x, from),
     }
 }
 
 /// Through a signed number of 64 bits, whose upper half must come out zero.
-fn to_u32(cx: &mut Cx<'_>, v: Value, x: Value, from: Type) {
+fn to_u32(cx: &mut Cx<'_>, dst: PReg, x: Value, from: Type) {
     let fs = fsize(from);
-    let dst = cx.def(v);
-    cx.lock(dst);
     let upper = cx.scratch(RegClass::Int);
     let src = cx.use_reg(x);
     let done = cx.out.new_label();
@@ -363,8 +390,7 @@ fn to_u32(cx: &mut Cx<'_>, v: Value, x: Value, from: Type) {
 }
 
 /// `max` with its operands in this order gives zero for NaN; doubles hold every bound exactly.
-fn to_u32_sat(cx: &mut Cx<'_>, v: Value, x: Value, from: Type) {
-    let dst = cx.def(v);
+fn to_u32_sat(cx: &mut Cx<'_>, dst: PReg, x: Value, from: Type) {
     let clamped = cx.scratch(RegClass::Float);
     let zero = cx.scratch(RegClass::Float);
     let src = cx.use_reg(x);
@@ -403,10 +429,8 @@ fn to_u32_sat(cx: &mut Cx<'_>, v: Value, x: Value, from: Type) {
 const TWO_63: f64 = 9_223_372_036_854_775_808.0;
 
 /// From 2^63 up, 2^63 less is converted and the top bit set afterwards.
-fn to_u64(cx: &mut Cx<'_>, v: Value, x: Value, from: Type) {
+fn to_u64(cx: &mut Cx<'_>, dst: PReg, x: Value, from: Type) {
     let fs = fsize(from);
-    let dst = cx.def(v);
-    cx.lock(dst);
     let rest = cx.scratch(RegClass::Float);
     let top = cx.scratch(RegClass::Int);
     let src = cx.use_reg(x);
@@ -482,10 +506,8 @@ fn convert_small(
     });
 }
 
-fn to_u64_sat(cx: &mut Cx<'_>, v: Value, x: Value, from: Type) {
+fn to_u64_sat(cx: &mut Cx<'_>, dst: PReg, x: Value, from: Type) {
     let fs = fsize(from);
-    let dst = cx.def(v);
-    cx.lock(dst);
     let rest = cx.scratch(RegClass::Float);
     let top = cx.scratch(RegClass::Int);
     let src = cx.use_reg(x);

@@ -8,12 +8,12 @@ use crate::isa::x64::inst::{Cc, FAlu, FLogic, Inst, RoundMode};
 use nopal_ir::{Opcode, Type, Value};
 
 /// The sign bit of a float type.
-fn sign_bit(ty: Type) -> u64 {
+pub(super) fn sign_bit(ty: Type) -> u64 {
     1 << (ty.bits() - 1)
 }
 
 /// All other bits.
-fn magnitude_bits(ty: Type) -> u64 {
+pub(super) fn magnitude_bits(ty: Type) -> u64 {
     sign_bit(ty) - 1
 }
 
@@ -26,7 +26,8 @@ pub(super) fn binary(cx: &mut Cx<'_>, inst: nopal_ir::Inst, opcode: Opcode, x: V
         Opcode::Fdiv => arithmetic(cx, v, FAlu::Div, x, y, false),
         Opcode::Fcopysign => copysign(cx, v, x, y),
         Opcode::Fmin => min_max(cx, v, x, y, FAlu::Min),
-        _ => min_max(cx, v, x, y, FAlu::Max),
+        Opcode::Fmax => min_max(cx, v, x, y, FAlu::Max),
+        _ => unreachable!("{opcode} is not arithmetic of floats"),
     }
 }
 
@@ -39,10 +40,10 @@ fn arithmetic(cx: &mut Cx<'_>, v: Value, op: FAlu, x: Value, y: Value, commutes:
     let memory = |cx: &Cx<'_>, v| load(cx, v) || cx.float_const(v).is_some();
     let swap = commutes
         && ((memory(cx, x) && !memory(cx, y))
-            || (!cx.flags.avx && !cx.dies_here(x) && cx.dies_here(y) && !load(cx, y)));
+            || (!cx.flags.cpu.avx && !cx.dies_here(x) && cx.dies_here(y) && !load(cx, y)));
     let (x, y) = if swap { (y, x) } else { (x, y) };
     let dst = cx.def(v);
-    if cx.flags.avx && !cx.dies_here(x) {
+    if cx.flags.cpu.avx && !cx.dies_here(x) {
         let a = cx.use_reg(x);
         return match use_rm(cx, y) {
             Rm::Reg(b) => cx.emit(Inst::FAluRRR {
@@ -146,6 +147,31 @@ fn copysign(cx: &mut Cx<'_>, v: Value, x: Value, y: Value) {
     emit_mov(cx, sign, y);
 }
 
+/// The bits of two floats, combined.
+pub(super) fn bitwise(cx: &mut Cx<'_>, v: Value, opcode: Opcode, x: Value, y: Value) {
+    let op = match opcode {
+        Opcode::Band => FLogic::And,
+        Opcode::Bor => FLogic::Or,
+        Opcode::Bxor => FLogic::Xor,
+        _ => unreachable!("{opcode} does not combine bits"),
+    };
+    let dst = cx.def(v);
+    let tied = cx.tie(dst, x);
+    let src = cx.use_reg(y);
+    cx.emit(Inst::FLogicRR { op, dst, src });
+    cx.finish_tie(tied);
+}
+
+/// The complement of the bits of a float.
+pub(super) fn not(cx: &mut Cx<'_>, v: Value, x: Value) {
+    let dst = cx.def(v);
+    let tied = cx.tie(dst, x);
+    let mem = vector_constant(cx.out, u64::MAX, Type::F64);
+    let op = FLogic::Xor;
+    cx.emit(Inst::FLogicRM { op, dst, mem });
+    cx.finish_tie(tied);
+}
+
 pub(super) fn unary(cx: &mut Cx<'_>, inst: nopal_ir::Inst, opcode: Opcode, x: Value) {
     let v = result(cx, inst);
     let ty = cx.ty(v);
@@ -188,13 +214,24 @@ pub(super) fn unary(cx: &mut Cx<'_>, inst: nopal_ir::Inst, opcode: Opcode, x: Va
         Opcode::Ceil => RoundMode::Ceil,
         Opcode::Floor => RoundMode::Floor,
         Opcode::Trunc => RoundMode::Trunc,
-        _ => RoundMode::Nearest,
+        Opcode::Nearest => RoundMode::Nearest,
+        _ => unreachable!("{opcode} is not an operation on one float"),
     };
-    let src = cx.use_reg(x);
-    cx.emit(Inst::Round {
-        size,
-        mode,
-        dst,
-        src,
-    });
+    super::round::round(cx, dst, x, ty, mode);
+}
+
+/// `x * y + z`; without the instruction, it has become a call.
+pub(super) fn fma(cx: &mut Cx<'_>, inst: nopal_ir::Inst, [x, y, z]: [Value; 3]) {
+    let v = result(cx, inst);
+    let size = fsize(cx.ty(v));
+    let (x, y) = if !cx.dies_here(x) && cx.dies_here(y) {
+        (y, x)
+    } else {
+        (x, y)
+    };
+    let dst = cx.def(v);
+    let tied = cx.tie(dst, x);
+    let (a, b) = (cx.use_reg(y), cx.use_reg(z));
+    cx.emit(Inst::FmaRRR { size, dst, a, b });
+    cx.finish_tie(tied);
 }

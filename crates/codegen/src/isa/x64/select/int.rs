@@ -1,7 +1,7 @@
 //! Integer arithmetic and bit counts.
 
 use super::mem::Rm;
-use super::{Cx, emit_mov, emit_trapping, op_size, result, use_rm};
+use super::{Cx, bits, emit_mov, emit_trapping, minmax, op_size, result, use_rm};
 use crate::isa::x64::abi::test;
 use crate::isa::x64::inst::{Alu, Base, BitCount, Cc, Inst, Mem, PRegIndex, Shift, Size, Unary};
 use crate::isa::x64::regs::{RAX, RDX};
@@ -24,7 +24,8 @@ pub(super) fn binary(cx: &mut Cx<'_>, inst: nopal_ir::Inst, opcode: Opcode, x: V
         Opcode::Umulhi | Opcode::Smulhi => mul_high(cx, v, x, y, opcode == Opcode::Smulhi),
         Opcode::Band => and(cx, v, x, y),
         Opcode::Bor => two_address(cx, Alu::Or, v, x, y, true),
-        _ => two_address(cx, Alu::Xor, v, x, y, true),
+        Opcode::Bxor => two_address(cx, Alu::Xor, v, x, y, true),
+        _ => unreachable!("{opcode} is not arithmetic of integers"),
     }
 }
 
@@ -161,7 +162,43 @@ fn sub(cx: &mut Cx<'_>, v: Value, x: Value, y: Value) {
     two_address(cx, Alu::Sub, v, x, y, false);
 }
 
+/// The high half of the same product, if the instruction right above computes it, unsigned, and it is
+/// wanted.
+fn high_half(cx: &Cx<'_>, x: Value, y: Value) -> Option<Value> {
+    let above = cx.above()?;
+    let InstData::Binary {
+        opcode: Opcode::Umulhi,
+        args,
+    } = *cx.func.inst(above)
+    else {
+        return None;
+    };
+    let high = cx.func.first_result(above);
+    let same = args.map(|a| cx.repr(a)) == [x, y].map(|a| cx.repr(a));
+    (same && cx.ty(high) == Type::I64 && cx.is_wanted(high)).then_some(high)
+}
+
+/// Both halves by one instruction.
+fn mul_both(cx: &mut Cx<'_>, low: Value, high: Value, x: Value, y: Value) {
+    cx.def_fixed(low, RAX);
+    cx.def_fixed(high, RDX);
+    cx.mark_fused(high);
+    let tied = cx.tie(RAX, x);
+    let src = cx.use_reg(y);
+    cx.emit(Inst::MulWide {
+        signed: false,
+        size: Size::S64,
+        src,
+    });
+    cx.finish_tie(tied);
+}
+
 fn mul(cx: &mut Cx<'_>, v: Value, x: Value, y: Value) {
+    if cx.ty(v) == Type::I64
+        && let Some(high) = high_half(cx, x, y)
+    {
+        return mul_both(cx, v, high, x, y);
+    }
     let size = op_size(cx.ty(v));
     let dst = cx.def(v);
     if let Some(imm) = cx.imm32(y) {
@@ -308,7 +345,12 @@ pub(super) fn unary(cx: &mut Cx<'_>, inst: nopal_ir::Inst, opcode: Opcode, x: Va
         ),
         Opcode::Clz => clz(cx, v, x, ty),
         Opcode::Ctz => ctz(cx, v, x, ty),
-        _ => popcnt(cx, v, x, ty),
+        Opcode::Popcnt => popcnt(cx, v, x, ty),
+        Opcode::Iabs => minmax::iabs(cx, v, x),
+        Opcode::Bitrev => bits::bitrev(cx, v, x),
+        Opcode::Bswap => bits::bswap(cx, v, x),
+        Opcode::Cls => bits::cls(cx, v, x),
+        _ => unreachable!("{opcode} is not an operation on one integer"),
     }
 }
 
@@ -328,7 +370,7 @@ fn clz(cx: &mut Cx<'_>, v: Value, x: Value, ty: Type) {
     cx.lock(dst);
     let (src, above) = zero_extended(cx, x, ty);
     let width = ty.bits() as i32;
-    if cx.flags.lzcnt {
+    if cx.flags.cpu.lzcnt {
         if width < 32 {
             cx.emit(Inst::AluRI {
                 op: Alu::Sub,
@@ -389,7 +431,7 @@ fn ctz(cx: &mut Cx<'_>, v: Value, x: Value, ty: Type) {
     } else {
         src
     };
-    if cx.flags.bmi1 {
+    if cx.flags.cpu.bmi1 {
         cx.emit(Inst::BitCountRR {
             op: BitCount::Tzcnt,
             size,
@@ -432,7 +474,7 @@ fn popcnt(cx: &mut Cx<'_>, v: Value, x: Value, ty: Type) {
     let dst = cx.def(v);
     cx.lock(dst);
     let (src, above) = zero_extended(cx, x, ty);
-    if cx.flags.popcnt {
+    if cx.flags.cpu.popcnt {
         cx.emit(Inst::BitCountRR {
             op: BitCount::Popcnt,
             size,

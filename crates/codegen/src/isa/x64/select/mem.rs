@@ -1,9 +1,11 @@
 //! Loads, stores and addresses.
 
-use super::{Cx, MayTrap, emit_trapping, fsize, mem_size, result};
-use crate::PReg;
-use crate::isa::x64::inst::{Base, Inst, Mem, PRegIndex, Size};
-use nopal_ir::{InstData, MemFlags, Opcode, StackSlot, Type, Value};
+use super::bits::swap_bytes;
+use super::{Cx, MayTrap, emit_down, emit_trapping, fsize, mem_size, op_size, result};
+use crate::isa::x64::frame::{STACK_ALIGNMENT, excess_alignment};
+use crate::isa::x64::inst::{Alu, Base, Inst, Mem, PRegIndex, Size};
+use crate::{PReg, RegClass};
+use nopal_ir::{Endianness, InstData, MemFlags, Opcode, StackSlot, Type, Value};
 
 /// A register or a memory operand.
 #[derive(Clone, Copy)]
@@ -81,6 +83,7 @@ pub(super) fn address(cx: &mut Cx<'_>, addr: Value, offset: i32) -> Mem {
 fn part(cx: &Cx<'_>, v: Value, disp: i32) -> Part {
     if let Some(def) = cx.fusible(v)
         && let InstData::StackAddr { slot, offset, .. } = *cx.func.inst(def)
+        && excess_alignment(cx.func.stack_slot(slot)).is_none()
         && let Some(sum) = slot_offset(cx, slot)
             .checked_add(offset)
             .and_then(|o| o.checked_add(disp))
@@ -108,8 +111,13 @@ fn scaled(cx: &Cx<'_>, v: Value) -> Option<(Value, u8)> {
     }
 }
 
-fn may_trap(cx: &Cx<'_>, flags: MemFlags, inst: nopal_ir::Inst) -> MayTrap {
+pub(super) fn may_trap(cx: &Cx<'_>, flags: MemFlags, inst: nopal_ir::Inst) -> MayTrap {
     flags.trap_code().map(|code| (code, cx.func.srcloc(inst)))
+}
+
+/// Whether the bytes of an access are in the other order.
+fn reversed(flags: MemFlags) -> bool {
+    flags.explicit_endianness() == Some(Endianness::Big)
 }
 
 /// The memory operand of a `load` of any width that only the current instruction uses.
@@ -124,6 +132,9 @@ pub(super) fn load_operand(cx: &mut Cx<'_>, v: Value) -> Option<(Mem, MayTrap)> 
     else {
         return None;
     };
+    if reversed(flags) {
+        return None;
+    }
     cx.mark_fused(v);
     let trap = may_trap(cx, flags, def);
     Some((address(cx, arg, offset), trap))
@@ -201,11 +212,96 @@ pub(super) fn load(
     offset: i32,
 ) {
     let v = result(cx, inst);
+    let ty = cx.ty(v);
+    let trap = may_trap(cx, flags, inst);
+    if reversed(flags) {
+        return load_reversed(cx, opcode, v, arg, offset, trap);
+    }
     let dst = cx.def(v);
     let mem = address(cx, arg, offset);
-    let trap = may_trap(cx, flags, inst);
-    let ty = cx.ty(v);
     emit_trapping(cx, load_inst(opcode, ty, dst, mem), trap);
+}
+
+/// The size of what is read or written.
+fn access_size(opcode: Opcode, ty: Type) -> Size {
+    match opcode {
+        Opcode::Uload8 | Opcode::Sload8 | Opcode::Istore8 => Size::S8,
+        Opcode::Uload16 | Opcode::Sload16 | Opcode::Istore16 => Size::S16,
+        Opcode::Uload32 | Opcode::Sload32 | Opcode::Istore32 => Size::S32,
+        _ if ty == Type::F64 => Size::S64,
+        _ => mem_size(ty),
+    }
+}
+
+/// Load, reverse the bytes, and extend.
+fn load_reversed(
+    cx: &mut Cx<'_>,
+    opcode: Opcode,
+    v: Value,
+    arg: Value,
+    offset: i32,
+    trap: MayTrap,
+) {
+    let ty = cx.ty(v);
+    let from = access_size(opcode, ty);
+    let wanted = cx.def(v);
+    let dst = if ty.is_float() {
+        cx.scratch(RegClass::Int)
+    } else {
+        wanted
+    };
+    let mem = address(cx, arg, offset);
+    if ty.is_float() {
+        cx.emit(Inst::MovIntToF {
+            size: from,
+            dst: wanted,
+            src: dst,
+        });
+    } else if let Opcode::Sload8 | Opcode::Sload16 | Opcode::Sload32 = opcode {
+        let to = op_size(ty);
+        cx.emit(Inst::MovsxRR {
+            from,
+            to,
+            dst,
+            src: dst,
+        });
+    }
+    if from != Size::S8 {
+        cx.emit(swap_bytes(dst, from));
+    }
+    emit_trapping(cx, Inst::LoadZx { from, dst, mem }, trap);
+}
+
+/// Store a copy whose bytes are reversed.
+fn store_reversed(
+    cx: &mut Cx<'_>,
+    opcode: Opcode,
+    value: Value,
+    addr: Value,
+    offset: i32,
+    trap: MayTrap,
+) {
+    let ty = cx.ty(value);
+    let size = access_size(opcode, ty);
+    let src = cx.scratch(RegClass::Int);
+    // The address, which may depend on the value, is read after its bytes have been reversed.
+    let copy = (!ty.is_float()).then(|| cx.use_copy(value, src));
+    let float = ty.is_float().then(|| cx.use_reg(value));
+    let mem = address(cx, addr, offset);
+    emit_trapping(cx, Inst::StoreMR { size, mem, src }, trap);
+    if size != Size::S8 {
+        cx.emit(swap_bytes(src, size));
+    }
+    if let Some(float) = float {
+        cx.emit(Inst::MovFToInt {
+            size,
+            dst: src,
+            src: float,
+        });
+    }
+    if let Some(copy) = copy {
+        cx.finish_tie(copy);
+    }
 }
 
 pub(super) fn store(
@@ -224,6 +320,9 @@ pub(super) fn store(
     };
     let srcloc = cx.srcloc();
     let trap = flags.trap_code().map(|code| (code, srcloc));
+    if reversed(flags) {
+        return store_reversed(cx, opcode, value, addr, offset, trap);
+    }
     let inst = if let Some(imm) = store_immediate(cx, value, size) {
         let mem = address(cx, addr, offset);
         let size = if ty == Type::F64 { Size::S64 } else { size };
@@ -264,14 +363,30 @@ fn store_immediate(cx: &Cx<'_>, value: Value, size: Size) -> Option<i32> {
 pub(super) fn stack_addr(cx: &mut Cx<'_>, inst: nopal_ir::Inst, slot: StackSlot, offset: i32) {
     let v = result(cx, inst);
     let dst = cx.def(v);
-    let disp = slot_offset(cx, slot).wrapping_add(offset);
-    cx.emit(Inst::Lea {
-        size: Size::S64,
-        dst,
-        mem: Mem {
-            disp,
-            base: Base::StackSlots,
-            index: None,
-        },
-    });
+    let at = slot_offset(cx, slot);
+    let size = Size::S64;
+    let lea = |disp, base| {
+        let index = None;
+        let mem = Mem { disp, base, index };
+        Inst::Lea { size, dst, mem }
+    };
+    let Some(excess) = excess_alignment(cx.func.stack_slot(slot)) else {
+        return cx.emit(lea(at.wrapping_add(offset), Base::StackSlots));
+    };
+    if offset != 0 {
+        cx.emit(lea(offset, Base::Reg(dst)));
+    }
+    // The last multiple of the alignment that leaves room for the slot.
+    emit_down(
+        cx,
+        &[
+            lea(at + excess, Base::StackSlots),
+            Inst::AluRI {
+                op: Alu::And,
+                size,
+                dst,
+                imm: -(excess + STACK_ALIGNMENT as i32),
+            },
+        ],
+    );
 }

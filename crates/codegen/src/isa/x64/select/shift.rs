@@ -14,7 +14,8 @@ pub(super) fn shift(cx: &mut Cx<'_>, inst: nopal_ir::Inst, opcode: Opcode, x: Va
         Opcode::Ushr => Shift::Shr,
         Opcode::Sshr => Shift::Sar,
         Opcode::Rotl => Shift::Rol,
-        _ => Shift::Ror,
+        Opcode::Rotr => Shift::Ror,
+        _ => unreachable!("{opcode} is no shift"),
     };
     let narrow = matches!(ty, Type::I8 | Type::I16);
     match cx.const_of(y) {
@@ -68,7 +69,7 @@ fn by_constant(cx: &mut Cx<'_>, v: Value, x: Value, op: Shift, imm: u8, ty: Type
         return cx.emit(Inst::Lea { size, dst, mem });
     }
     if matches!(op, Shift::Rol | Shift::Ror)
-        && cx.flags.bmi2
+        && cx.flags.cpu.bmi2
         && !cx.dies_here(x)
         && matches!(size, Size::S32 | Size::S64)
     {
@@ -94,7 +95,7 @@ fn by_constant(cx: &mut Cx<'_>, v: Value, x: Value, op: Shift, imm: u8, ty: Type
 }
 
 fn variable(cx: &mut Cx<'_>, v: Value, x: Value, y: Value, op: Shift, size: Size) {
-    if cx.flags.bmi2 && matches!(op, Shift::Shl | Shift::Shr | Shift::Sar) {
+    if cx.flags.cpu.bmi2 && matches!(op, Shift::Shl | Shift::Shr | Shift::Sar) {
         let dst = cx.def(v);
         let src = cx.use_reg(x);
         let amount = cx.use_reg(y);

@@ -146,6 +146,21 @@ fn shift_x(op: Shift) -> Mnemonic {
     }
 }
 
+fn shift_double(left: bool) -> Mnemonic {
+    if left { Mnemonic::Shld } else { Mnemonic::Shrd }
+}
+
+/// Whether the bus is locked by a prefix.
+pub(super) fn locked(inst: &Inst) -> bool {
+    matches!(
+        inst,
+        Inst::LockAluMR { .. }
+            | Inst::LockXadd { .. }
+            | Inst::LockCmpxchg { .. }
+            | Inst::LockCmpxchg16b { .. }
+    )
+}
+
 fn bit_count(op: BitCount) -> Mnemonic {
     match op {
         BitCount::Bsf => Mnemonic::Bsf,
@@ -347,8 +362,17 @@ fn plain(inst: &Inst) -> Meaning {
         Inst::Rorx { size, dst, src, imm } => (Mnemonic::Rorx, vec![gpr(dst, size), gpr(src, size), Operand::Imm(imm.into())]),
         Inst::BitCountRR { op, size, dst, src } => (bit_count(op), vec![gpr(dst, size), gpr(src, size)]),
         Inst::Setcc { cc, dst } => (setcc(cc), vec![gpr(dst, S8)]),
+        Inst::ShiftDoubleRI { left, size, dst, src, imm } => (shift_double(left), vec![gpr(dst, size), gpr(src, size), Operand::Imm(imm.into())]),
+        Inst::ShiftDoubleRC { left, size, dst, src } => (shift_double(left), vec![gpr(dst, size), gpr(src, size), Operand::Reg(Register::CL)]),
         Inst::CmovRR { cc, size, dst, src } => (cmov(cc), vec![gpr(dst, size), gpr(src, size)]),
         Inst::CmovRM { cc, size, dst, mem } => (cmov(cc), vec![gpr(dst, size), memory(mem, bytes(size))]),
+
+        Inst::LockAluMR { op, size, mem, src } => (alu(op), vec![memory(mem, bytes(size)), gpr(src, size)]),
+        Inst::LockXadd { size, mem, reg } => (Mnemonic::Xadd, vec![memory(mem, bytes(size)), gpr(reg, size)]),
+        Inst::XchgMR { size, mem, reg } => (Mnemonic::Xchg, vec![memory(mem, bytes(size)), gpr(reg, size)]),
+        Inst::LockCmpxchg { size, mem, src } => (Mnemonic::Cmpxchg, vec![memory(mem, bytes(size)), gpr(src, size)]),
+        Inst::LockCmpxchg16b { mem } => (Mnemonic::Cmpxchg16b, vec![memory(mem, 16)]),
+        Inst::Mfence => (Mnemonic::Mfence, vec![]),
 
         Inst::FMovRR { dst, src } => (Mnemonic::Movaps, vec![xmm(dst), xmm(src)]),
         Inst::FLoad { size, dst, mem } => (by(size, Mnemonic::Movss, Mnemonic::Movsd), vec![xmm(dst), memory(mem, fbytes(size))]),
@@ -357,6 +381,7 @@ fn plain(inst: &Inst) -> Meaning {
         Inst::FAluRM { op, size, dst, mem } => (falu(op, size), vec![xmm(dst), memory(mem, fbytes(size))]),
         Inst::FAluRRR { op, size, dst, a, b } => (vfalu(op, size), vec![xmm(dst), xmm(a), xmm(b)]),
         Inst::FAluRRM { op, size, dst, a, mem } => (vfalu(op, size), vec![xmm(dst), xmm(a), memory(mem, fbytes(size))]),
+        Inst::FmaRRR { size, dst, a, b } => (by(size, Mnemonic::Vfmadd213ss, Mnemonic::Vfmadd213sd), vec![xmm(dst), xmm(a), xmm(b)]),
         Inst::FLogicRR { op, dst, src } => (flogic(op), vec![xmm(dst), xmm(src)]),
         Inst::FLogicRM { op, dst, mem } => (flogic(op), vec![xmm(dst), memory(mem, 16)]),
         Inst::FZero { dst } => (Mnemonic::Xorps, vec![xmm(dst), xmm(dst)]),
@@ -369,12 +394,13 @@ fn plain(inst: &Inst) -> Meaning {
         Inst::MovIntToF { size, dst, src } => (if size == S64 { Mnemonic::Movq } else { Mnemonic::Movd }, vec![xmm(dst), gpr(src, size)]),
         Inst::MovFToInt { size, dst, src } => (if size == S64 { Mnemonic::Movq } else { Mnemonic::Movd }, vec![gpr(dst, size), xmm(src)]),
 
+        Inst::JmpR { target } => (Mnemonic::Jmp, vec![gpr(target, S64)]),
         Inst::CallR { target, .. } => (Mnemonic::Call, vec![gpr(target, S64)]),
         Inst::Ud2 { .. } => (Mnemonic::Ud2, vec![]),
         Inst::Int3 => (Mnemonic::Int3, vec![]),
 
-        Inst::Bind { .. } | Inst::Jcc { .. } | Inst::Jmp { .. } | Inst::JmpTable { .. } | Inst::Call { .. }
-        | Inst::PatchSite { .. } | Inst::FuncAddr { .. } | Inst::Ret | Inst::TrapIf { .. }
+        Inst::Omitted | Inst::Bind { .. } | Inst::Jcc { .. } | Inst::Jmp { .. } | Inst::JmpTable { .. } | Inst::Call { .. }
+        | Inst::PatchSite { .. } | Inst::FuncAddr { .. } | Inst::SymbolAddr { .. } | Inst::JmpFunc { .. } | Inst::Handlers { .. } | Inst::RestoreSaved | Inst::Leave | Inst::GetPinned { .. } | Inst::SetPinned { .. } | Inst::Ret | Inst::TrapIf { .. }
         | Inst::MayTrap { .. } => unreachable!("tested in whole functions"),
     };
     Meaning { mnemonic, operands }

@@ -20,6 +20,16 @@ const ALUS: [Alu; 9] = [
     Alu::Cmp,
     Alu::Test,
 ];
+/// Those that can be atomic.
+const LOCKED: [Alu; 7] = [
+    Alu::Add,
+    Alu::Or,
+    Alu::Adc,
+    Alu::Sbb,
+    Alu::And,
+    Alu::Sub,
+    Alu::Xor,
+];
 const SHIFTS: [Shift; 5] = [Shift::Rol, Shift::Ror, Shift::Shl, Shift::Shr, Shift::Sar];
 const BIT_COUNTS: [BitCount; 5] = [
     BitCount::Bsf,
@@ -150,7 +160,12 @@ pub(super) fn memory(inst: &Inst) -> Option<Mem> {
         | Inst::FAluRM { mem, .. }
         | Inst::FAluRRM { mem, .. }
         | Inst::FLogicRM { mem, .. }
-        | Inst::UcomisRM { mem, .. } => Some(mem),
+        | Inst::UcomisRM { mem, .. }
+        | Inst::LockAluMR { mem, .. }
+        | Inst::LockXadd { mem, .. }
+        | Inst::XchgMR { mem, .. }
+        | Inst::LockCmpxchg { mem, .. }
+        | Inst::LockCmpxchg16b { mem } => Some(mem),
         _ => None,
     }
 }
@@ -181,6 +196,7 @@ pub(super) fn each(f: &mut dyn FnMut(Inst)) {
         with_memory_all(mem, f);
     }
     f(Inst::Int3);
+    f(Inst::Mfence);
     f(Inst::Ud2 {
         code: TrapCode::STACK_OVERFLOW,
         srcloc: SourceLoc::NONE,
@@ -192,6 +208,7 @@ fn integer_registers(f: &mut dyn FnMut(Inst)) {
         f(Inst::ZeroR { dst });
         f(Inst::Push { src: dst });
         f(Inst::Pop { dst });
+        f(Inst::JmpR { target: dst });
         f(Inst::CallR {
             target: dst,
             srcloc: SourceLoc::NONE,
@@ -244,6 +261,23 @@ fn integer_registers(f: &mut dyn FnMut(Inst)) {
         }
         for size in [Size::S16, Size::S32, Size::S64] {
             f(Inst::ImulRR { size, dst, src });
+            for left in [false, true] {
+                f(Inst::ShiftDoubleRC {
+                    left,
+                    size,
+                    dst,
+                    src,
+                });
+                for imm in [1, 15] {
+                    f(Inst::ShiftDoubleRI {
+                        left,
+                        size,
+                        dst,
+                        src,
+                        imm,
+                    });
+                }
+            }
             for cc in CCS {
                 f(Inst::CmovRR { cc, size, dst, src });
             }
@@ -363,6 +397,14 @@ fn float_registers(f: &mut dyn FnMut(Inst)) {
                     });
                 }
             }
+            for b in floats() {
+                f(Inst::FmaRRR {
+                    size,
+                    dst,
+                    a: src,
+                    b,
+                });
+            }
             for mode in MODES {
                 f(Inst::Round {
                     size,
@@ -411,6 +453,7 @@ pub(super) fn with_memory(mem: Mem, f: &mut dyn FnMut(Inst)) {
     }
     f(Inst::PushM { mem });
     f(Inst::PopM { mem });
+    f(Inst::LockCmpxchg16b { mem });
     for size in SIZES {
         for imm in [0, -1, 127, 128, 0x1234_5678] {
             f(Inst::StoreMI { size, mem, imm });
@@ -445,6 +488,17 @@ fn with_memory_and(mem: Mem, r: PReg, f: &mut dyn FnMut(Inst)) {
             mem,
         });
         f(Inst::StoreMR { size, mem, src: r });
+        f(Inst::LockXadd { size, mem, reg: r });
+        f(Inst::XchgMR { size, mem, reg: r });
+        f(Inst::LockCmpxchg { size, mem, src: r });
+        for op in LOCKED {
+            f(Inst::LockAluMR {
+                op,
+                size,
+                mem,
+                src: r,
+            });
+        }
         for op in ALUS {
             f(Inst::AluRM {
                 op,

@@ -107,6 +107,7 @@ fn instructions_decode_to_what_they_mean() {
             "{inst:?} is {}, {operands:x?}, not {meanings:x?}",
             text(&decoded)
         );
+        assert_eq!(decoded.has_lock_prefix(), expect::locked(&inst), "{inst:?}");
         count += 1;
     });
     assert!(count > 100_000, "only {count} instructions");

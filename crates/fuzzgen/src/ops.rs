@@ -1,6 +1,6 @@
 //! What every opcode without control flow or memory computes, on bits of `u64`.
 
-use nopal_ir::{FloatCC, IntCC, Opcode, TrapCode, Type};
+use nopal_ir::{AtomicRmwOp, FloatCC, IntCC, Opcode, TrapCode, Type};
 
 /// The low bits of `x` that a value of type `ty` has.
 pub fn mask(ty: Type, x: u64) -> u64 {
@@ -85,6 +85,10 @@ fn int_binary(opcode: Opcode, ty: Type, x: u64, y: u64) -> Result<u64, TrapCode>
         Opcode::Ishl => x << k,
         Opcode::Ushr => x >> k,
         Opcode::Sshr => (sx >> k) as u64,
+        Opcode::Umin => x.min(y),
+        Opcode::Umax => x.max(y),
+        Opcode::Smin => sx.min(sy) as u64,
+        Opcode::Smax => sx.max(sy) as u64,
         Opcode::Rotl => rotate_left(bits, x, k),
         Opcode::Rotr => rotate_left(bits, x, (bits - k) % bits),
         _ => unreachable!("{opcode} is not an integer operation of two operands"),
@@ -159,6 +163,15 @@ pub fn unary(opcode: Opcode, from: Type, to: Type, x: u64) -> Result<u64, TrapCo
         Opcode::Clz => u64::from(x.leading_zeros() - (64 - bits)),
         Opcode::Ctz => u64::from(x.trailing_zeros().min(bits)),
         Opcode::Popcnt => u64::from(x.count_ones()),
+        Opcode::Iabs => mask(from, signed(from, x).unsigned_abs()),
+        Opcode::Cls => {
+            let s = signed(from, x);
+            u64::from((s ^ (s >> 63)).leading_zeros() - (64 - bits) - 1)
+        }
+        Opcode::Bitrev => x.reverse_bits() >> (64 - bits),
+        Opcode::Bswap => x.swap_bytes() >> (64 - bits),
+        Opcode::Bmask if x != 0 => mask(to, u64::MAX),
+        Opcode::Bmask => 0,
         Opcode::Fneg => x ^ 1 << (bits - 1),
         Opcode::Fabs => x & !(1 << (bits - 1)),
         Opcode::Bitcast | Opcode::Uextend => x,
@@ -259,4 +272,31 @@ pub fn fcmp(cond: FloatCC, ty: Type, x: u64, y: u64) -> bool {
         FloatCC::UnorderedOrGreaterThan => unordered || x > y,
         FloatCC::UnorderedOrGreaterThanOrEqual => unordered || x >= y,
     }
+}
+
+/// `x · y + z` with one rounding.
+pub fn fma(ty: Type, [x, y, z]: [u64; 3]) -> u64 {
+    match ty {
+        Type::F32 => f32_of(x).mul_add(f32_of(y), f32_of(z)).to_bits().into(),
+        _ => f64_of(x).mul_add(f64_of(y), f64_of(z)).to_bits(),
+    }
+}
+
+/// What an atomic operation leaves in memory.
+pub fn atomic(op: AtomicRmwOp, ty: Type, old: u64, x: u64) -> u64 {
+    let (so, sx) = (signed(ty, old), signed(ty, x));
+    let new = match op {
+        AtomicRmwOp::Add => old.wrapping_add(x),
+        AtomicRmwOp::Sub => old.wrapping_sub(x),
+        AtomicRmwOp::And => old & x,
+        AtomicRmwOp::Nand => !(old & x),
+        AtomicRmwOp::Or => old | x,
+        AtomicRmwOp::Xor => old ^ x,
+        AtomicRmwOp::Xchg => x,
+        AtomicRmwOp::Umin => old.min(x),
+        AtomicRmwOp::Umax => old.max(x),
+        AtomicRmwOp::Smin => so.min(sx) as u64,
+        AtomicRmwOp::Smax => so.max(sx) as u64,
+    };
+    mask(ty, new)
 }

@@ -5,10 +5,13 @@
 pub struct Rng(u64);
 
 impl Rng {
+    /// The stream that belongs to a seed.
     pub fn new(seed: u64) -> Rng {
         Rng(seed.wrapping_mul(0xd134_2543_de82_ef95) ^ 0x5851_f42d_4c95_7f2d)
     }
 
+    /// The next 64 bits.
+    #[allow(clippy::should_implement_trait, reason = "a stream that does not end")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -27,6 +30,7 @@ impl Rng {
         self.below(100) < percent
     }
 
+    /// One of the elements.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }

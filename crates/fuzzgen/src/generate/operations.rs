@@ -1,7 +1,7 @@
 //! Expressions.
 
-use super::super::check::{CELLS, F32S, F64S, INTS, INTS_LEN};
-use super::Body;
+use super::{Body, TYPES};
+use crate::data::{CELLS, F32S, F64S, INTS, INTS_LEN};
 use nopal_ir::{FloatCC, IntCC, Type, Value};
 
 impl Body<'_, '_> {
@@ -17,7 +17,8 @@ impl Body<'_, '_> {
     }
 
     fn int_operation(&mut self, ty: Type) -> Value {
-        match self.rng.below(32) {
+        match self.rng.below(36) {
+            32..=35 => self.rare_operation(ty),
             0..=13 => self.int_binary(ty),
             14..=16 => self.shift(ty),
             17 | 18 => self.int_unary(ty),
@@ -199,12 +200,12 @@ impl Body<'_, '_> {
     }
 
     fn int_conversion(&mut self, ty: Type) -> Value {
-        let wider: Vec<Type> = Type::ALL[..4]
+        let wider: Vec<Type> = TYPES[..4]
             .iter()
             .copied()
             .filter(|t| t.bits() > ty.bits())
             .collect();
-        let narrower: Vec<Type> = Type::ALL[..4]
+        let narrower: Vec<Type> = TYPES[..4]
             .iter()
             .copied()
             .filter(|t| t.bits() < ty.bits())
@@ -224,7 +225,7 @@ impl Body<'_, '_> {
                     self.b.sextend(ty, x)
                 }
             }
-            6 | 7 if ty.bits() >= 32 => {
+            6 | 7 if ty.bits() >= 32 || self.shape.everything => {
                 let from = self.rng.pick(&[Type::F32, Type::F64]);
                 let x = self.value(from);
                 if self.rng.chance(50) {

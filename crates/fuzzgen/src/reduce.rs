@@ -227,7 +227,10 @@ impl Copy<'_> {
     /// Whether an instruction is copied; if not, its used results become zero.
     fn keeps(&self, inst: Inst) -> bool {
         let opcode = self.func.opcode(inst);
-        opcode.is_terminator() || !self.cut.insts.contains(&inst)
+        let types = |v| self.func.value_type(v);
+        // There is no constant of the type.
+        let wide = || self.func.inst_results(inst).any(|v| types(v) == Type::I128);
+        opcode.is_terminator() || !self.cut.insts.contains(&inst) || wide()
     }
 
     fn is_dead(&self, inst: Inst) -> bool {
@@ -360,12 +363,17 @@ impl Copy<'_> {
             | InstData::Trap { .. } => {}
             InstData::Unary { arg, .. }
             | InstData::Load { arg, .. }
+            | InstData::LoadNoOffset { arg, .. }
             | InstData::CondTrap { arg, .. } => *arg = self.value(*arg),
             InstData::Binary { args, .. }
             | InstData::IntCompare { args, .. }
             | InstData::FloatCompare { args, .. }
-            | InstData::Store { args, .. } => *args = args.map(|v| self.value(v)),
-            InstData::Ternary { args, .. } => *args = args.map(|v| self.value(v)),
+            | InstData::Store { args, .. }
+            | InstData::StoreNoOffset { args, .. }
+            | InstData::AtomicRmw { args, .. } => *args = args.map(|v| self.value(v)),
+            InstData::Ternary { args, .. } | InstData::AtomicCas { args, .. } => {
+                *args = args.map(|v| self.value(v))
+            }
             InstData::Jump { dest, .. } => *dest = self.edge(*dest),
             InstData::Brif { arg, dests, .. } => {
                 *arg = self.value(*arg);
@@ -394,6 +402,8 @@ impl Copy<'_> {
             InstData::CallIndirect { args, .. } | InstData::MultiAry { args, .. } => {
                 *args = self.list(*args);
             }
+            #[allow(unreachable_patterns, reason = "the instruction set grows")]
+            _ => unreachable!("{} is not generated", data.opcode()),
         }
         data
     }

@@ -7,11 +7,11 @@
 mod calls;
 mod control;
 mod operations;
+mod scalars;
 mod statements;
 
-use super::check::{INTS, TABLE};
-use super::reduce::KEEP;
-use super::rng::Rng;
+use crate::data::{INTS, TABLE};
+use crate::{KEEP, Rng};
 use nopal_ir::{
     AbiParam, BuilderContext, CallConv, ExternalName, Function, FunctionBuilder, MemFlags,
     Signature, SourceLoc, StackSlot, StackSlotData, Type, Value, Variable,
@@ -19,27 +19,28 @@ use nopal_ir::{
 
 /// What the functions of a module are like.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+struct Shape {
     /// Statements of the first function, about.
-    pub size: usize,
+    size: usize,
     /// Values made at the start and used at the end.
-    pub pressure: usize,
+    pressure: usize,
     /// Percentages.
-    pub control: usize,
-    pub calls: usize,
-    pub hooks: usize,
-    pub floats: usize,
+    control: usize,
+    calls: usize,
+    hooks: usize,
+    floats: usize,
     /// Whether blocks are connected at random instead of being nested.
-    pub tangled: bool,
+    tangled: bool,
     /// Number of functions besides the first.
-    pub callees: usize,
+    callees: usize,
     /// Whether the builder simplifies what it is given.
-    pub simplify: bool,
+    simplify: bool,
+    everything: bool,
 }
 
 impl Shape {
     /// The shape that belongs to a seed.
-    pub fn random(rng: &mut Rng, largest: usize) -> Shape {
+    fn random(rng: &mut Rng, largest: usize) -> Shape {
         let sizes = [3, 6, 12, 25, 50, 100, 200, 500, 1500];
         let size = rng.pick(&sizes).min(largest);
         Shape {
@@ -52,14 +53,54 @@ impl Shape {
             tangled: rng.chance(15),
             callees: rng.below(4),
             simplify: rng.chance(25),
+            everything: true,
         }
     }
 }
 
-/// The module that belongs to a seed.
-pub fn module(seed: u64, largest: usize) -> Vec<Function> {
+/// The types of the values of generated functions.
+pub const TYPES: [Type; 6] = [
+    Type::I8,
+    Type::I16,
+    Type::I32,
+    Type::I64,
+    Type::F32,
+    Type::F64,
+];
+
+/// The types of the parameters of `%observe`.
+pub const OBSERVED: [Type; 4] = [Type::I64, Type::I32, Type::F64, Type::F32];
+
+/// What modules are generated.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The most statements the first function is made of, about; the others are smaller.
+    pub largest: usize,
+    /// Whether there are calls of `%hook` and `%observe`.
+    pub hooks: bool,
+    /// Whether there are operations that Cranelift 0.135 does not compile for x86-64.
+    pub everything: bool,
+}
+
+impl Default for Options {
+    /// Functions of up to 60 statements, with hooks and everything.
+    fn default() -> Self {
+        Options {
+            largest: 60,
+            hooks: true,
+            everything: true,
+        }
+    }
+}
+
+/// The module that belongs to a seed. Function 0 takes the address of the data and returns nothing.
+pub fn generate(seed: u64, options: &Options) -> Vec<Function> {
     let mut rng = Rng::new(seed);
-    let shape = Shape::random(&mut rng, largest);
+    let mut shape = Shape::random(&mut rng, options.largest);
+    shape.everything = options.everything;
+    if !options.hooks {
+        shape.hooks = 0;
+    }
     let mut sigs = vec![entry_signature()];
     for _ in 0..shape.callees {
         sigs.push(signature(&mut rng));
@@ -82,11 +123,11 @@ fn signature(rng: &mut Rng) -> Signature {
     sig.params.push(AbiParam::new(Type::I64));
     let most = rng.pick(&[2, 6, 22]);
     for _ in 0..rng.below(most) {
-        sig.params.push(AbiParam::new(rng.pick(&Type::ALL)));
+        sig.params.push(AbiParam::new(rng.pick(&TYPES)));
     }
     let most = rng.pick(&[1, 2, 3, 8]);
     for _ in 0..rng.below(most + 1) {
-        sig.returns.push(AbiParam::new(rng.pick(&Type::ALL)));
+        sig.returns.push(AbiParam::new(rng.pick(&TYPES)));
     }
     sig
 }
@@ -125,7 +166,7 @@ struct Body<'a, 'b> {
 }
 
 fn class(ty: Type) -> usize {
-    Type::ALL
+    TYPES
         .iter()
         .position(|&t| t == ty)
         .expect("a value has one of these types")

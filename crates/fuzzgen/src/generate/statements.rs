@@ -1,7 +1,7 @@
 //! Statements: stores, assignments, and the choice between all kinds.
 
-use super::super::check::{F32S, F64S};
 use super::Body;
+use crate::data::{F32S, F64S};
 use nopal_ir::{TrapCode, Type, Value};
 
 impl Body<'_, '_> {

@@ -1,7 +1,6 @@
 //! Calls: of functions of the module, of external ones, and patch sites.
 
-use super::super::exec::OBSERVED;
-use super::Body;
+use super::{Body, OBSERVED, TYPES};
 use nopal_ir::{AbiParam, CallConv, ExtFunc, ExternalName, FuncRef, Signature, Type, Value};
 
 impl Body<'_, '_> {
@@ -93,7 +92,7 @@ impl Body<'_, '_> {
         let mut sig = Signature::new(CallConv::PreserveAll);
         let most = self.rng.pick(&[1, 4, 18]);
         for _ in 0..self.rng.below(most) {
-            sig.params.push(AbiParam::new(self.rng.pick(&Type::ALL)));
+            sig.params.push(AbiParam::new(self.rng.pick(&TYPES)));
         }
         let args: Vec<Value> = sig
             .params
