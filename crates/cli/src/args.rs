@@ -27,6 +27,28 @@ pub(crate) enum Command {
     Run(RunArgs),
     Trace(TraceArgs),
     Compile(CompileArgs),
+    Filetest(FiletestArgs),
+}
+
+const FILETEST_EXIT_CODES: &str = "\
+Exit codes:
+  0    nothing failed
+  1    something failed
+  2    the command line makes no sense, or a path does not exist";
+
+/// Test the compiler with .clif files
+#[derive(Args, Debug)]
+#[command(after_help = FILETEST_EXIT_CODES)]
+pub(crate) struct FiletestArgs {
+    /// Files, and folders that stand for all .clif files in them
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Rewrite the listings that `test compile precise-output` expects
+    #[arg(long)]
+    pub(crate) bless: bool,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Run a program.

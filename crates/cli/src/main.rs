@@ -5,6 +5,7 @@
 mod args;
 mod compile;
 mod failure;
+mod filetest;
 mod guest;
 mod load;
 mod output;
@@ -32,5 +33,6 @@ fn run(cli: Cli) -> Result<i32, Failure> {
         Command::Run(args) => guest::run(&args.guest),
         Command::Trace(args) => trace::run(&args),
         Command::Compile(args) => compile::run(&args),
+        Command::Filetest(args) => filetest::run(&args),
     }
 }

@@ -105,9 +105,12 @@ pub fn printing(message: &str, rest: &str) -> String {
     )
 }
 
-/// The programs of the benchmark's corpus, with what they print.
+/// The programs of the benchmark's corpus, or of the folder that `NOPAL_CORPUS` names, with what they print.
 pub fn corpus() -> Vec<(PathBuf, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/corpus");
+    let folder = std::env::var_os("NOPAL_CORPUS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/corpus"),
+        PathBuf::from,
+    );
     let mut programs = Vec::new();
     for entry in fs::read_dir(folder).expect("the corpus") {
         let path = entry.expect("an entry").path();
@@ -118,4 +121,14 @@ pub fn corpus() -> Vec<(PathBuf, String)> {
     }
     assert!(programs.len() >= 5, "{programs:?}");
     programs
+}
+
+/// The arguments of a program of the corpus: the lines of the file beside it, if there is one.
+#[allow(
+    dead_code,
+    reason = "not every test that includes this module runs programs with them"
+)]
+pub fn arguments(program: &Path) -> Vec<String> {
+    let text = fs::read_to_string(program.with_extension("args")).unwrap_or_default();
+    text.lines().map(String::from).collect()
 }
