@@ -7,7 +7,7 @@
 use super::{INCOMING, NO_SLOT, NO_VALUE, ValState};
 use crate::analyze::Analysis;
 use core::ops::Range;
-use nopal_ir::{BlockCall, EntityRef, Function, Value};
+use nopal_ir::{BlockCall, EntityRef, Function, Value, ValueDef};
 
 /// Slots that share a cell, at most: the work for each copy is bounded by it.
 const MAX_CLASS: usize = 32;
@@ -25,15 +25,11 @@ pub(super) struct SlotCopy {
     pub(super) depth: u32,
 }
 
-/// Where a slot of a block parameter is written: on an edge into the block.
+/// An edge into a block.
 #[derive(Clone, Copy)]
-struct EdgeWrite {
-    /// Slot of the parameter.
-    slot: u32,
+struct EdgeIn {
     /// Program point of the branch.
     point: u32,
-    /// The slot of the argument, or [`NO_SLOT`].
-    src: u32,
     edge: BlockCall,
 }
 
@@ -49,9 +45,10 @@ pub(super) struct Coalescing {
     /// For each slot, the stretch in which its value is needed: twice the program point, plus one
     /// where a result is written or the last use reads.
     live: Vec<(u32, u32)>,
-    writes: Vec<EdgeWrite>,
-    /// Where the writes of each slot begin in `writes`.
-    first_write: Vec<u32>,
+    /// The edges into each block, block by block in layout order.
+    edges_in: Vec<EdgeIn>,
+    /// Where those of the block at each position begin, and at the end where the last ones end.
+    first_edge: Vec<u32>,
 }
 
 /// What classes are made from.
@@ -90,9 +87,9 @@ impl Coalescing {
             let end = &mut self.live[slot as usize].1;
             *end = (*end).max(2 * point + 1);
         }
-        self.collect_writes(slots);
+        self.collect_edges(slots);
         let mut copies = core::mem::take(&mut self.copies);
-        copies.sort_by_key(|c| core::cmp::Reverse(c.depth));
+        copies.sort_unstable_by_key(|c| (core::cmp::Reverse(c.depth), c.insts.start));
         for copy in &copies {
             self.join(slots, copy.dst, copy.src);
         }
@@ -100,43 +97,40 @@ impl Coalescing {
         &self.class
     }
 
-    fn collect_writes(&mut self, slots: &Slots<'_>) {
-        self.writes.clear();
-        let slot_of = |v: Value| {
-            let slot = slots.vals[slots.an.repr[v.index()].index()].slot;
-            if slot & INCOMING == 0 { slot } else { NO_SLOT }
-        };
-        let func = slots.func;
-        for (pos, &block) in slots.an.order.iter().enumerate() {
-            let Some(term) = func.terminator(block) else {
-                continue;
-            };
-            let point = slots.an.point(func, pos as u32, term);
-            func.for_each_edge(term, |edge| {
-                let params = func.block_params(func.block_call(edge).block);
-                for (p, a) in params.zip(func.block_call_args(edge)) {
-                    let slot = slot_of(p);
-                    if slot != NO_SLOT {
-                        let src = slot_of(a);
-                        self.writes.push(EdgeWrite {
-                            slot,
-                            point,
-                            src,
-                            edge,
-                        });
-                    }
-                }
-            });
-        }
-        self.writes.sort_by_key(|w| w.slot);
-        self.first_write.clear();
-        let mut at = 0;
-        for slot in 0..=slots.values.len() as u32 {
-            while self.writes.get(at).is_some_and(|w| w.slot < slot) {
-                at += 1;
+    /// List the edges into each block, by a counting sort.
+    fn collect_edges(&mut self, slots: &Slots<'_>) {
+        let Slots { func, an, .. } = *slots;
+        let for_each_edge = |f: &mut dyn FnMut(usize, EdgeIn)| {
+            for (pos, &block) in an.order.iter().enumerate() {
+                let Some(term) = func.terminator(block) else {
+                    continue;
+                };
+                let point = an.point(func, pos as u32, term);
+                func.for_each_edge(term, |edge| {
+                    let to = an.pos[func.block_call(edge).block.index()] as usize;
+                    f(to, EdgeIn { point, edge });
+                });
             }
-            self.first_write.push(at as u32);
+        };
+        self.first_edge.clear();
+        self.first_edge.resize(an.order.len() + 1, 0);
+        for_each_edge(&mut |to, _| self.first_edge[to] += 1);
+        let mut end = 0;
+        for count in &mut self.first_edge {
+            end += *count;
+            *count = end;
         }
+        let nowhere = EdgeIn {
+            point: 0,
+            edge: BlockCall::from_u32(0),
+        };
+        self.edges_in.clear();
+        self.edges_in.resize(end as usize, nowhere);
+        // Filling from the end of each block's part leaves in `first_edge` where it begins.
+        for_each_edge(&mut |to, edge| {
+            self.first_edge[to] -= 1;
+            self.edges_in[self.first_edge[to] as usize] = edge;
+        });
     }
 
     /// Put two slots in one class, if no members of their classes conflict.
@@ -181,18 +175,30 @@ impl Coalescing {
         if live_a.0 <= live_b.1 && live_b.0 <= live_a.1 {
             return true;
         }
-        let first = self.first_write[a as usize] as usize;
-        let end = self.first_write[a as usize + 1] as usize;
-        self.writes[first..end].iter().any(|w| {
+        // Parameters are written on the edges into their block.
+        let ValueDef::Param(block, num) = slots.func.value_def(slots.values[a as usize]) else {
+            return false;
+        };
+        let to = slots.an.pos[block.index()] as usize;
+        let edges = self.first_edge[to] as usize..self.first_edge[to + 1] as usize;
+        self.edges_in[edges].iter().any(|&EdgeIn { point, edge }| {
             // What is live in the block the edge leads to has been found above. That leaves other
             // arguments on the edge.
-            let at_branch = live_b.0 <= 2 * w.point + 1 && 2 * w.point <= live_b.1;
-            at_branch && w.src != b && slots.is_argument(b, w.edge)
+            let at_branch = live_b.0 <= 2 * point + 1 && 2 * point <= live_b.1;
+            at_branch && slots.argument(edge, num) != b && slots.is_argument(b, edge)
         })
     }
 }
 
 impl Slots<'_> {
+    /// The slot of an argument of an edge, or [`NO_SLOT`].
+    fn argument(&self, edge: BlockCall, num: u32) -> u32 {
+        let mut args = self.func.block_call_args(edge);
+        let v = args.nth(num as usize).expect("an argument for each parameter");
+        let slot = self.vals[self.an.repr[v.index()].index()].slot;
+        if slot & INCOMING == 0 { slot } else { NO_SLOT }
+    }
+
     /// Whether the value of a slot may be passed on an edge.
     fn is_argument(&self, slot: u32, edge: BlockCall) -> bool {
         let v = self.values[slot as usize];

@@ -48,10 +48,14 @@ impl<I: Isa> Selector<'_, I> {
     /// Remember what the registers hold.
     pub(super) fn record_state(&mut self) -> EntryState {
         let regs = self.all.minus(self.free);
-        let start = self.s.entry_pool.len() as u32;
-        self.s
-            .entry_pool
-            .extend(regs.iter().map(|r| self.value_in[r.index()]));
+        let pool = &mut self.s.entry_pool;
+        let start = pool.len();
+        // In a function of many blocks this is the largest table: it grows by halves, not twofold.
+        if pool.capacity() - start < regs.len() as usize {
+            pool.reserve_exact((start / 2).max(64));
+        }
+        pool.extend(regs.iter().map(|r| self.value_in[r.index()]));
+        let start = start as u32;
         EntryState { regs, start }
     }
 

@@ -180,7 +180,6 @@ pub(crate) struct Scratch {
     /// which that use is merged.
     late_uses: Vec<(Value, u32)>,
     late_chunks: Vec<Chunk>,
-    chunks: Vec<Chunk>,
     edge_moves: [Vec<Move>; 2],
     table_labels: Vec<Label>,
     table_edges: Vec<edges::TableEdge>,
@@ -322,7 +321,6 @@ impl<'a, I: Isa> Selector<'a, I> {
         self.s.coalescing.copies.clear();
         self.s.late_uses.clear();
         self.s.late_chunks.clear();
-        self.s.chunks.clear();
         self.s.block_labels.clear();
         for _ in 0..n {
             let label = self.out.new_label();
@@ -536,7 +534,7 @@ impl<'a, I: Isa> Selector<'a, I> {
 
     fn end_chunk(&mut self, label: Label, loop_header: bool) {
         let insts = self.chunk_start..self.out.insts.len() as u32;
-        self.s.chunks.push(Chunk {
+        self.out.chunks.push(Chunk {
             label,
             insts,
             loop_header,
@@ -550,7 +548,7 @@ impl<'a, I: Isa> Selector<'a, I> {
     }
 
     fn finish(&mut self) {
-        self.out.chunks.extend(self.s.chunks.drain(..).rev());
+        self.out.chunks.reverse();
         self.out.chunks.append(&mut self.s.late_chunks);
         self.out.frame.saved = self.used.intersect(I::CALLEE_SAVED);
         self.out.frame.outgoing = self.outgoing.next_multiple_of(16);
