@@ -194,7 +194,9 @@ impl Slots<'_> {
     /// The slot of an argument of an edge, or [`NO_SLOT`].
     fn argument(&self, edge: BlockCall, num: u32) -> u32 {
         let mut args = self.func.block_call_args(edge);
-        let v = args.nth(num as usize).expect("an argument for each parameter");
+        let v = args
+            .nth(num as usize)
+            .expect("an argument for each parameter");
         let slot = self.vals[self.an.repr[v.index()].index()].slot;
         if slot & INCOMING == 0 { slot } else { NO_SLOT }
     }

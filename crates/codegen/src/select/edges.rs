@@ -88,6 +88,13 @@ impl<I: Isa> Selector<'_, I> {
         )
     }
 
+    /// Whether control falls through to `block` from the end of the current one: it comes next, and
+    /// no moves of backward edges stand between.
+    pub(super) fn is_next(&self, block: Block) -> bool {
+        let pos = self.an.pos[block.index()];
+        pos == self.pos + 1 && !self.has_latch_code(pos)
+    }
+
     pub(super) fn is_param_of(&self, v: Value, block: Block) -> bool {
         matches!(self.func.value_def(v), ValueDef::Param(b, _) if b == block)
     }
@@ -237,7 +244,7 @@ impl<I: Isa> Selector<'_, I> {
         let mut moves = core::mem::take(&mut self.s.edge_moves[0]);
         moves.clear();
         self.argument_moves(dest, state, &mut moves);
-        if self.an.pos[block.index()] != self.pos + 1 {
+        if !self.is_next(block) {
             self.emit(I::jump(label));
         }
         let free = self.free_on_edge(state);
@@ -250,11 +257,10 @@ impl<I: Isa> Selector<'_, I> {
         let blocks = dests.map(|d| self.func.block_call(d).block);
         let targets = [self.target(blocks[0]), self.target(blocks[1])];
         let depths = blocks.map(|b| self.an.depth(self.an.pos[b.index()]));
-        let next = self.pos + 1;
         let first = match depths[0].cmp(&depths[1]) {
             core::cmp::Ordering::Greater => 0,
             core::cmp::Ordering::Less => 1,
-            core::cmp::Ordering::Equal => usize::from(self.an.pos[blocks[1].index()] == next),
+            core::cmp::Ordering::Equal => usize::from(self.is_next(blocks[1])),
         };
         let other = 1 - first;
         let mut moves = core::mem::take(&mut self.s.edge_moves);
@@ -282,8 +288,7 @@ impl<I: Isa> Selector<'_, I> {
         moves: &mut [Vec<Move>; 2],
     ) {
         let here = self.an.depth(self.pos);
-        let next =
-            dests.map(|d| self.an.pos[self.func.block_call(d).block.index()] == self.pos + 1);
+        let next = dests.map(|d| self.is_next(self.func.block_call(d).block));
         // The edge that falls through.
         let below = match (moves[0].is_empty(), moves[1].is_empty()) {
             (true, true) => usize::from(!next[0]),
@@ -304,7 +309,7 @@ impl<I: Isa> Selector<'_, I> {
                 targets[taken].1,
                 &mut moves[taken],
                 free,
-                Some(dests[taken]),
+                dests[taken],
             );
         }
         self.begin_chunk();
@@ -328,23 +333,20 @@ impl<I: Isa> Selector<'_, I> {
         }
     }
 
-    /// A chunk of its own, at the end of the function, for moves: those of `edge`, or those behind
-    /// the backward edges of a loop.
+    /// A chunk of its own, at the end of the function, for the moves of `edge`.
     pub(super) fn edge_chunk(
         &mut self,
         label: Label,
         to: Label,
         moves: &mut Vec<Move>,
         free: RegSet,
-        edge: Option<BlockCall>,
+        edge: BlockCall,
     ) {
         let outer = core::mem::replace(&mut self.chunk_label, label);
         let start = self.out.insts.len() as u32;
         self.emit(I::jump(to));
         self.parallel_move(moves, free);
-        if let Some(edge) = edge {
-            self.note(|| Note::Edge(edge));
-        }
+        self.note(|| Note::Edge(edge));
         self.chunk_label = outer;
         let insts = start..self.out.insts.len() as u32;
         self.s.late_chunks.push(Chunk {
@@ -416,7 +418,7 @@ impl<I: Isa> Selector<'_, I> {
             if !e.direct {
                 e.label = self.out.new_label();
                 let free = self.free_on_edge(state);
-                self.edge_chunk(e.label, label, &mut moves, free, Some(e.edge));
+                self.edge_chunk(e.label, label, &mut moves, free, e.edge);
             }
             self.s.table_heads[self.an.pos[func.block_call(e.edge).block.index()] as usize] =
                 NO_EDGE;

@@ -139,8 +139,17 @@ impl<I: Isa> Selector<'_, I> {
         out.sort_by_key(|&(weight, v)| (core::cmp::Reverse(weight), v.as_u32()));
     }
 
+    /// Whether moves of backward edges stand right above the block at `pos`, which has been walked.
+    pub(super) fn has_latch_code(&self, pos: u32) -> bool {
+        self.s
+            .latches
+            .get(self.s.latch_of[pos as usize] as usize)
+            .is_some_and(|latch| self.out.labels[latch.label.index()] == latch.label)
+    }
+
     /// At the top of a block that backward edges lead to: reconcile what they deliver with what
-    /// it expects.
+    /// it expects. The moves stand right above the block, so that going round takes one jump;
+    /// entering the loop jumps over them.
     pub(super) fn close_back_edges(&mut self, block: Block) {
         let latch = self.s.latches[self.s.latch_of[self.pos as usize] as usize];
         let entry = self.s.entries[self.pos as usize];
@@ -188,12 +197,18 @@ impl<I: Isa> Selector<'_, I> {
             }
         }
         moves.retain(|m| m.dst != m.src);
-        let to = self.s.block_labels[self.pos as usize];
         if moves.is_empty() {
+            let to = self.s.block_labels[self.pos as usize];
             self.out.labels[latch.label.index()] = to;
         } else {
             let free = self.all.minus(entry.regs).minus(latch.state.regs);
-            self.edge_chunk(latch.label, to, &mut moves, free, None);
+            self.chunk_label = latch.label;
+            self.begin_chunk();
+            self.parallel_move(&mut moves, free);
+            // What goes round begins here.
+            let header = self.out.chunks.last_mut().expect("the header's own chunk");
+            let is_header = core::mem::take(&mut header.loop_header);
+            self.end_chunk(latch.label, is_header);
         }
         self.s.edge_moves[0] = moves;
     }

@@ -215,6 +215,9 @@ pub(crate) struct Selector<'a, I: Isa> {
     used: RegSet,
     /// Whether the flags are needed by an instruction below.
     pub(crate) flags_live: bool,
+    /// The number of an instruction that compares a register with zero, of which nothing but equality
+    /// and the sign is looked at.
+    pub(crate) zero_test: Option<u32>,
     /// Position of the current block.
     pos: u32,
     /// The instruction being selected.
@@ -270,6 +273,7 @@ pub(crate) fn select<I: Isa>(
         defined: RegSet::EMPTY,
         used: RegSet::EMPTY,
         flags_live: false,
+        zero_test: None,
         pos: 0,
         current: Inst::from_u32(0),
         chunk_label: Label::new(0),

@@ -111,7 +111,7 @@ impl<I: Isa> Selector<'_, I> {
         let mut moves = self.moves_from_frame(edge, state, thrown);
         let free = self.free_after_call(state, &moves);
         let label = self.out.new_label();
-        self.edge_chunk(label, target, &mut moves, free, Some(edge));
+        self.edge_chunk(label, target, &mut moves, free, edge);
         pads.push(label);
         label
     }
@@ -121,7 +121,7 @@ impl<I: Isa> Selector<'_, I> {
         let block = self.func.block_call(edge).block;
         let (state, target) = self.target(block);
         let mut moves = self.moves_from_frame(edge, state, results);
-        if self.an.pos[nopal_ir::EntityRef::index(block)] != self.pos + 1 {
+        if !self.is_next(block) {
             self.emit(I::jump(target));
         }
         let free = self.free_after_call(state, &moves);

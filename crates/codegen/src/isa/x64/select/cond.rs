@@ -1,7 +1,10 @@
 //! Conditions: comparisons as flags and as values, and selects.
 
 use super::mem::Rm;
-use super::{Cx, emit_mov, emit_trapping, fsize, mem, mem_size, op_size, overflow, result, use_rm};
+use super::{
+    Cx, MayTrap, emit_mov, emit_trapping, fsize, mem, mem_size, op_size, overflow, result, use_rm,
+};
+use crate::checker::Check;
 use crate::isa::x64::abi::test;
 use crate::isa::x64::inst::{Alu, Cc, Inst, Size};
 use crate::{PReg, RegClass};
@@ -201,6 +204,12 @@ fn plan_int(cx: &mut Cx<'_>, cond: IntCC, [x, y]: [Value; 2]) -> Cond {
             return Cond { flags, ..inner };
         }
     }
+    // The sign alone says the same, and other instructions leave it too.
+    let cc = match cc {
+        Cc::L => Cc::S,
+        Cc::Ge => Cc::Ns,
+        cc => cc,
+    };
     Cond {
         flags: Flags::One(cc),
         compare: Compare::Zero { x },
@@ -211,7 +220,10 @@ fn plan_int(cx: &mut Cx<'_>, cond: IntCC, [x, y]: [Value; 2]) -> Cond {
 pub(super) fn compare(cx: &mut Cx<'_>, cond: Cond) {
     cx.flags_live = true;
     match cond.compare {
-        Compare::Zero { x } => zero_test(cx, x),
+        Compare::Zero { x } => {
+            let of_result = matches!(cond.flags, Flags::One(Cc::E | Cc::Ne | Cc::S | Cc::Ns));
+            zero_test(cx, x, of_result);
+        }
         Compare::Flag { inst } => overflow::arithmetic(cx, inst),
         Compare::Int { op, x, y } => int_compare(cx, op, x, y),
         Compare::Float { x, y } => {
@@ -239,7 +251,9 @@ fn is_bool(cx: &Cx<'_>, v: Value) -> bool {
         if matches!(cx.func.opcode(i), Opcode::Icmp | Opcode::Fcmp))
 }
 
-fn zero_test(cx: &mut Cx<'_>, x: Value) {
+/// Compare with zero. `of_result`: the flags that are looked at are those that arithmetic sets by its
+/// result.
+fn zero_test(cx: &mut Cx<'_>, x: Value, of_result: bool) {
     let size = compare_size(cx, x);
     if let Some((mem, trap)) = mem::load_operand(cx, x) {
         return emit_trapping(
@@ -254,7 +268,20 @@ fn zero_test(cx: &mut Cx<'_>, x: Value) {
         );
     }
     let r = cx.use_reg(x);
+    if of_result {
+        cx.zero_test = Some(cx.out.insts.len() as u32);
+    }
     cx.emit(test(size, r));
+}
+
+/// Emit arithmetic of integers. If right below it the result is compared with zero, that comparison is
+/// struck out: the arithmetic leaves the same flags.
+pub(super) fn emit_arithmetic(cx: &mut Cx<'_>, size: Size, dst: PReg, inst: Inst, trap: MayTrap) {
+    let last = cx.out.insts.len().wrapping_sub(1);
+    if cx.zero_test == Some(last as u32) && cx.out.insts[last] == test(size, dst) {
+        cx.out.insts[last] = Inst::OMITTED;
+    }
+    emit_trapping(cx, inst, trap);
 }
 
 fn int_compare(cx: &mut Cx<'_>, op: Alu, x: Value, y: Value) {

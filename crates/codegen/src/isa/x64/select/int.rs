@@ -1,5 +1,6 @@
 //! Integer arithmetic and bit counts.
 
+use super::cond::emit_arithmetic;
 use super::mem::Rm;
 use super::{Cx, bits, emit_mov, emit_trapping, minmax, op_size, result, use_rm};
 use crate::isa::x64::abi::test;
@@ -35,7 +36,7 @@ fn two_address(cx: &mut Cx<'_>, op: Alu, v: Value, x: Value, y: Value, commutes:
     let dst = cx.def(v);
     if let Some(imm) = cx.imm32(y) {
         let tied = cx.tie(dst, x);
-        cx.emit(Inst::AluRI { op, size, dst, imm });
+        emit_arithmetic(cx, size, dst, Inst::AluRI { op, size, dst, imm }, None);
         return cx.finish_tie(tied);
     }
     // The operand that ends here takes the result's register; a load is best the other one.
@@ -47,8 +48,12 @@ fn two_address(cx: &mut Cx<'_>, op: Alu, v: Value, x: Value, y: Value, commutes:
     let (x, y) = if swap { (y, x) } else { (x, y) };
     let tied = cx.tie(dst, x);
     match use_rm(cx, y) {
-        Rm::Reg(src) => cx.emit(Inst::AluRR { op, size, dst, src }),
-        Rm::Mem(mem, trap) => emit_trapping(cx, Inst::AluRM { op, size, dst, mem }, trap),
+        Rm::Reg(src) => {
+            emit_arithmetic(cx, size, dst, Inst::AluRR { op, size, dst, src }, None);
+        }
+        Rm::Mem(mem, trap) => {
+            emit_arithmetic(cx, size, dst, Inst::AluRM { op, size, dst, mem }, trap);
+        }
     }
     cx.finish_tie(tied);
 }
@@ -139,12 +144,8 @@ fn sub(cx: &mut Cx<'_>, v: Value, x: Value, y: Value) {
         }
         let dst = cx.def(v);
         let tied = cx.tie(dst, x);
-        cx.emit(Inst::AluRI {
-            op: Alu::Add,
-            size,
-            dst,
-            imm,
-        });
+        let op = Alu::Add;
+        emit_arithmetic(cx, size, dst, Inst::AluRI { op, size, dst, imm }, None);
         return cx.finish_tie(tied);
     }
     if cx.const_of(x) == Some(0) {
