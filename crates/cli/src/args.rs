@@ -157,6 +157,12 @@ pub(crate) struct GuestArgs {
     /// Set an environment variable of the program, which gets none otherwise
     #[arg(long = "env", value_name = "K=V")]
     pub(crate) env: Vec<OsString>,
+    /// Keep compiled code in DIR, and look for it there, instead of $XDG_CACHE_HOME/nopal or ~/.cache/nopal
+    #[arg(long, value_name = "DIR")]
+    cache_dir: Option<PathBuf>,
+    /// Neither look for compiled code nor keep it
+    #[arg(long, conflicts_with = "cache_dir")]
+    no_cache: bool,
     /// Call the exported function F with ARGS, and print its results one a line, instead of running the program
     #[arg(long, value_name = "F")]
     pub(crate) invoke: Option<String>,
@@ -173,10 +179,30 @@ impl GuestArgs {
         Path::new(&self.program[0])
     }
 
+    /// Where compiled code is kept.
+    pub(crate) fn cache(&self) -> Cache<'_> {
+        match &self.cache_dir {
+            _ if self.no_cache => Cache::None,
+            None => Cache::Default,
+            Some(dir) => Cache::Dir(dir),
+        }
+    }
+
     /// The arguments of the program.
     pub(crate) fn args(&self) -> &[OsString] {
         &self.program[1..]
     }
+}
+
+/// Where compiled code is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cache<'a> {
+    /// Nowhere.
+    None,
+    /// In the user's cache directory, if there is one that can be used.
+    Default,
+    /// In a directory that was asked for.
+    Dir(&'a Path),
 }
 
 /// A duration: a number and a unit.

@@ -14,7 +14,7 @@ use std::path::Path;
 pub(crate) fn run(args: &GuestArgs) -> Result<i32, Failure> {
     let wasm = load::read(args.file())?;
     // Sites are always compiled in: a program need not be started in order to be observed.
-    let engine = load::engine(Sites::ALL)?;
+    let engine = load::engine(Sites::ALL, args.cache())?;
     let module = load::compile(&engine, args.file(), &wasm)?;
     Guest::new(args, &module)?.call()
 }

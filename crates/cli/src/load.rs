@@ -1,7 +1,9 @@
 //! From a file to a compiled module.
 
+use crate::args::Cache;
 use crate::failure::Failure;
-use nopal_wasm::{Config, Engine, Error, ErrorKind, Module, Sites};
+use crate::output;
+use nopal_wasm::{CodeCache, Config, Engine, Error, ErrorKind, Module, Sites};
 use std::fs;
 use std::path::Path;
 
@@ -55,9 +57,29 @@ fn text_to_binary(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
 }
 
 /// An engine whose modules have these patch sites.
-pub(crate) fn engine(sites: Sites) -> Result<Engine, Failure> {
-    Engine::new(Config::new().sites(sites))
+pub(crate) fn engine(sites: Sites, cache: Cache<'_>) -> Result<Engine, Failure> {
+    let mut config = Config::new();
+    config.sites(sites);
+    if let Some(cache) = open(cache) {
+        config.cache(cache);
+    }
+    Engine::new(&config)
         .map_err(|error| Failure::Error(format!("cannot start the engine: {error}")))
+}
+
+/// The cache, if it can be used. Programs run without one, too; who asked for one is told.
+fn open(cache: Cache<'_>) -> Option<CodeCache> {
+    match cache {
+        Cache::None => None,
+        Cache::Default => CodeCache::open(CodeCache::default_dir()?).ok(),
+        Cache::Dir(dir) => {
+            let opened = CodeCache::open(dir);
+            if let Err(error) = &opened {
+                output::eprint(&format!("nopal: note: no cache: {error}\n"));
+            }
+            opened.ok()
+        }
+    }
 }
 
 /// Compile the module that was read from `path`.

@@ -18,7 +18,7 @@ pub(crate) fn run(args: &TraceArgs) -> Result<i32, Failure> {
     let patterns = Patterns::new(&args.patterns).map_err(|e| Failure::Usage(e.to_string()))?;
     let file = args.guest.file();
     let wasm = load::read(file)?;
-    let engine = load::engine(Sites::ALL)?;
+    let engine = load::engine(Sites::ALL, args.guest.cache())?;
     let module = load::compile(&engine, file, &wasm)?;
     let functions = select(&patterns, &module, file, &args.patterns)?;
     let mut guest = Guest::new(&args.guest, &module)?;

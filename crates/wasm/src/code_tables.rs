@@ -1,6 +1,7 @@
 //! What is known about the machine code of a module.
 
 use crate::arch;
+use crate::cache::codec::{Reader, Writer, is_ascending};
 use crate::module_info::ModuleInfo;
 use crate::site_table::SiteTable;
 use crate::trap::{Frame, TrapKind};
@@ -35,6 +36,58 @@ impl CodeMaps {
         self.traps.append(&other.traps, base);
         self.calls.append(&other.calls, base);
         self.sites.append(&other.sites, base);
+    }
+
+    pub(crate) fn write(&self, out: &mut Writer) {
+        let bounds = self.funcs.iter().map(|func| {
+            let mut record = [0; 8];
+            record[..4].copy_from_slice(&func.start.to_le_bytes());
+            record[4..].copy_from_slice(&func.end.to_le_bytes());
+            record
+        });
+        out.records(bounds);
+        out.u32s(&self.traps.offsets);
+        out.u32s(&self.traps.srclocs);
+        out.bytes(&self.traps.codes);
+        out.u32s(&self.calls.offsets);
+        out.u32s(&self.calls.srclocs);
+        self.sites.write(out);
+    }
+
+    /// Maps of `len` bytes of code of a module.
+    pub(crate) fn read(input: &mut Reader<'_>, len: u32, info: &ModuleInfo) -> Option<CodeMaps> {
+        let funcs = input.records()?.iter().map(|&[a, b, c, d, e, f, g, h]| {
+            u32::from_le_bytes([a, b, c, d])..u32::from_le_bytes([e, f, g, h])
+        });
+        let funcs: Vec<Range<u32>> = funcs.collect();
+        let traps = TrapTable {
+            offsets: input.u32s()?,
+            srclocs: input.u32s()?,
+            codes: input.bytes()?.to_vec(),
+        };
+        let calls = CallTable {
+            offsets: input.u32s()?,
+            srclocs: input.u32s()?,
+        };
+        let in_order = |a: &Range<u32>, b: &Range<u32>| a.end <= b.start;
+        let is_valid = funcs.len() == info.func_bodies.len()
+            && funcs.iter().all(|f| f.start < f.end && f.end <= len)
+            && funcs.is_sorted_by(in_order)
+            && traps.offsets.is_sorted()
+            && traps.srclocs.len() == traps.offsets.len()
+            && traps.codes.len() == traps.offsets.len()
+            && is_ascending(&calls.offsets)
+            && calls.srclocs.len() == calls.offsets.len();
+        if !is_valid {
+            return None;
+        }
+        let sites = SiteTable::read(input, &funcs, info)?;
+        Some(CodeMaps {
+            funcs,
+            traps,
+            calls,
+            sites,
+        })
     }
 }
 

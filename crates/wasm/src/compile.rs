@@ -5,7 +5,7 @@
 
 use crate::engine::Engine;
 use crate::module_info::ModuleInfo;
-use crate::parse::{FunctionBodyData, Parsed};
+use crate::parse::FunctionBodyData;
 use crate::text::Text;
 use crate::translate::FunctionTranslator;
 use crate::{Error, Result};
@@ -106,9 +106,12 @@ impl WorkerPool {
 }
 
 /// Compile all functions of a parsed module.
-pub(crate) fn compile(engine: &Engine, parsed: Parsed<'_>) -> Result<(ModuleInfo, Text)> {
-    let Parsed { info, bodies } = parsed;
-    let run = |chunk| (engine.workers()).with(|worker| worker.compile_chunk(engine, &info, chunk));
+pub(crate) fn compile(
+    engine: &Engine,
+    info: &ModuleInfo,
+    bodies: Vec<FunctionBodyData<'_>>,
+) -> Result<Text> {
+    let run = |chunk| (engine.workers()).with(|worker| worker.compile_chunk(engine, info, chunk));
     let chunks = chunks(bodies);
     let texts: Vec<Result<Text>> = if engine.config().parallel_compilation && chunks.len() > 1 {
         chunks.into_par_iter().map(run).collect()
@@ -120,7 +123,7 @@ pub(crate) fn compile(engine: &Engine, parsed: Parsed<'_>) -> Result<(ModuleInfo
     for text in texts {
         all.append(&text?)?;
     }
-    Ok((info, all))
+    Ok(all)
 }
 
 fn chunks(bodies: Vec<FunctionBodyData<'_>>) -> Vec<Vec<FunctionBodyData<'_>>> {

@@ -1,6 +1,6 @@
 //! Settings of an engine.
 
-use crate::Sites;
+use crate::{CodeCache, Sites};
 
 /// Settings of an [`Engine`](crate::Engine).
 #[derive(Clone, Debug)]
@@ -9,17 +9,19 @@ pub struct Config {
     pub(crate) parallel_compilation: bool,
     pub(crate) max_wasm_stack: usize,
     pub(crate) code_space: usize,
+    pub(crate) cache: Option<CodeCache>,
 }
 
 impl Config {
     /// The default settings: all sites, parallel compilation, 1 MiB of stack, 1 GiB of address
-    /// space for code.
+    /// space for code, no cache.
     pub fn new() -> Self {
         Config {
             sites: Sites::ALL,
             parallel_compilation: true,
             max_wasm_stack: 1 << 20,
             code_space: 1 << 30,
+            cache: None,
         }
     }
 
@@ -47,6 +49,14 @@ impl Config {
     /// How many bytes of address space all the code of the engine can take.
     pub fn code_space(&mut self, bytes: usize) -> &mut Self {
         self.code_space = bytes;
+        self
+    }
+
+    /// Where compiled code is looked for, and kept for the next time.
+    ///
+    /// Without one, which is the default, nothing is written anywhere.
+    pub fn cache(&mut self, cache: CodeCache) -> &mut Self {
+        self.cache = Some(cache);
         self
     }
 }

@@ -6,6 +6,7 @@ mod arch;
 mod backtrace;
 mod builtins;
 mod builtins_impl;
+mod cache;
 mod code_tables;
 mod compile;
 mod config;
@@ -47,6 +48,7 @@ mod values;
 mod vm_offsets;
 mod vmctx;
 
+pub use cache::{CacheStats, CodeCache};
 pub use config::Config;
 pub use context::{AsContext, AsContextMut, Caller, StoreContext, StoreContextMut};
 pub use engine::Engine;

@@ -1,13 +1,15 @@
 //! Compiled modules.
 
+use crate::cache::Key;
 use crate::code_tables::CodeTables;
 use crate::compile::compile;
 use crate::engine::Engine;
 use crate::functions::FunctionInfo;
 use crate::module_info::{ExternIndex, ModuleInfo};
-use crate::parse::parse;
+use crate::parse::{FunctionBodyData, Parsed, parse};
 use crate::site_table::Site;
-use crate::{Error, ExternType, Result, SiteKind};
+use crate::text::Text;
+use crate::{Error, ExternType, Result};
 use nopal_live::{Code, SiteId};
 use std::collections::HashMap;
 use std::fmt;
@@ -61,21 +63,18 @@ impl Module {
     ///
     /// Fails if it is malformed or invalid, uses something unsupported, or is too large.
     pub fn new(engine: &Engine, wasm: &[u8]) -> Result<Module> {
-        let (info, mut text) = compile(engine, parse(wasm)?)?;
+        let Parsed { info, bodies } = parse(wasm)?;
         let (data, data_ranges) = data_segments(&info, wasm);
         let type_ids = (info.types.iter())
             .map(|ty| engine.types().intern(ty).id())
             .collect();
         let exports = info.exports.iter().cloned().collect();
-        let is_empty = text.len()? == 0;
         // The tables come to rest before the code is published, which is tagged with their address.
         let mut tables = Box::new(CodeTables::new(info));
-        let code = if is_empty {
+        let code = if bodies.is_empty() {
             None
         } else {
-            let code = text.publish(engine.code_space(), tables.tag())?;
-            tables.set_maps(text.take_maps());
-            Some(code)
+            Some(make_code(engine, wasm, bodies, &mut tables)?)
         };
         Ok(Module(Arc::new(ModuleInner {
             code,
@@ -205,19 +204,13 @@ impl Module {
             // The region of a site is inside its function, its end possibly not.
             let func = self.0.tables.function_at(site.ret_offset - 1);
             let func = func.expect("a site is in a function");
-            let ty = info.func_type(func);
-            let types = match site.kind {
-                SiteKind::Entry => ty.params(),
-                SiteKind::Exit => ty.results(),
-                SiteKind::Loop => &[],
-            };
             Site {
                 id,
                 kind: site.kind,
                 func,
                 wasm_offset: site.wasm_offset,
                 ret_addr: code.base() + site.ret_offset as usize,
-                values: table.values(site, types),
+                values: table.values(site, info.observed_types(func, site.kind)),
             }
         })
         .collect()
@@ -231,6 +224,36 @@ impl fmt::Debug for Module {
             .field("code", &format_args!("{:#x?}", self.code_range()))
             .finish_non_exhaustive()
     }
+}
+
+/// The code of a module that defines functions, from the cache if it is there; `tables` gets its maps.
+fn make_code(
+    engine: &Engine,
+    wasm: &[u8],
+    bodies: Vec<FunctionBodyData<'_>>,
+    tables: &mut CodeTables,
+) -> Result<Code> {
+    let publish = |tables: &mut CodeTables, mut text: Text| {
+        let code = text.publish(engine.code_space(), tables.tag())?;
+        tables.set_maps(text.take_maps());
+        Ok(code)
+    };
+    let cache = engine.config().cache.as_ref();
+    let entry = cache.and_then(|cache| Some((cache, Key::new(engine, wasm)?)));
+    let Some((cache, key)) = entry else {
+        let text = compile(engine, &tables.info, bodies)?;
+        return publish(tables, text);
+    };
+    let found = cache.load(&key, |contents| {
+        let text = Text::from_bytes(contents, &tables.info)?;
+        publish(tables, text).ok()
+    });
+    if let Some(code) = found {
+        return Ok(code);
+    }
+    let text = compile(engine, &tables.info, bodies)?;
+    cache.store(&key, &text.to_bytes());
+    publish(tables, text)
 }
 
 /// The contents of the data segments, and where each is in them.

@@ -1,6 +1,7 @@
 //! What is known about a parsed module besides its code.
 
-use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType};
+use crate::sites::SiteKind;
+use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
 use crate::vm_offsets::{Counts, VMOffsets};
 use std::ops::Range;
 
@@ -47,6 +48,16 @@ impl ModuleInfo {
     /// The type of function `index`.
     pub(crate) fn func_type(&self, index: u32) -> &FuncType {
         &self.types[self.funcs[index as usize] as usize]
+    }
+
+    /// The types of the values that are observed at the sites of a kind in function `index`.
+    pub(crate) fn observed_types(&self, index: u32, kind: SiteKind) -> &[ValType] {
+        let ty = self.func_type(index);
+        match kind {
+            SiteKind::Entry => ty.params(),
+            SiteKind::Exit => ty.results(),
+            SiteKind::Loop => &[],
+        }
     }
 
     /// The name of function `index` in the name section.

@@ -1,8 +1,11 @@
 //! Patch sites and where their observed values are.
 
-use crate::{SiteKind, ValType};
+use crate::cache::codec::{Reader, Writer};
+use crate::module_info::ModuleInfo;
+use crate::{SiteKind, ValType, arch};
 use nopal_codegen::{ObservedValue, PReg, RegClass, ValueLoc};
 use nopal_live::{SiteFrame, SiteId};
+use std::ops::Range;
 
 /// A patch site: a place in the code where a hook can be called.
 #[derive(Clone, Debug)]
@@ -124,6 +127,29 @@ pub(crate) struct RawSite {
     pub(crate) kind: SiteKind,
 }
 
+impl RawSite {
+    fn to_bytes(&self) -> [u8; 14] {
+        let mut record = [0; 14];
+        record[..4].copy_from_slice(&self.ret_offset.to_le_bytes());
+        record[4..8].copy_from_slice(&self.wasm_offset.to_le_bytes());
+        record[8..12].copy_from_slice(&self.map.to_le_bytes());
+        record[12] = self.len;
+        record[13] = self.kind as u8;
+        record
+    }
+
+    fn from_bytes(record: [u8; 14]) -> Option<RawSite> {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, len, kind] = record;
+        Some(RawSite {
+            ret_offset: u32::from_le_bytes([a, b, c, d]),
+            wasm_offset: u32::from_le_bytes([e, f, g, h]),
+            map: u32::from_le_bytes([i, j, k, l]),
+            len,
+            kind: *SiteKind::ALL.get(usize::from(kind))?,
+        })
+    }
+}
+
 impl SiteTable {
     /// Add a site. Its return address is `ret_offset`, its region `len` bytes.
     pub(crate) fn push(
@@ -154,6 +180,41 @@ impl SiteTable {
             map: maps + site.map,
             ..*site
         }));
+    }
+
+    pub(crate) fn write(&self, out: &mut Writer) {
+        out.records(self.sites.iter().map(RawSite::to_bytes));
+        out.bytes(&self.maps);
+    }
+
+    /// The sites of the functions of a module, whose code is at `funcs`.
+    pub(crate) fn read(
+        input: &mut Reader<'_>,
+        funcs: &[Range<u32>],
+        info: &ModuleInfo,
+    ) -> Option<SiteTable> {
+        let sites: Option<Vec<RawSite>> = (input.records()?.iter())
+            .map(|&record| RawSite::from_bytes(record))
+            .collect();
+        let table = SiteTable {
+            sites: sites?,
+            maps: input.bytes()?.to_vec(),
+        };
+        let mut funcs = (info.counts.imported_funcs..).zip(funcs);
+        let mut func = funcs.next();
+        for site in &table.sites {
+            let start = site.ret_offset.checked_sub(site.len.into())?;
+            while func.as_ref()?.1.end < site.ret_offset {
+                func = funcs.next();
+            }
+            let (index, range) = func.as_ref()?;
+            let types = info.observed_types(*index, site.kind);
+            let map = table.maps.get(site.map as usize..)?;
+            if start < range.start || site.len == 0 || !is_map(map, types.len()) {
+                return None;
+            }
+        }
+        Some(table)
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {
@@ -231,6 +292,27 @@ fn decode(map: &mut &[u8]) -> Location {
     }
 }
 
+/// Whether a map of `count` values that can be read by `decode` begins here.
+fn is_map(mut map: &[u8], count: usize) -> bool {
+    fn is_place(map: &mut &[u8]) -> bool {
+        let Some(word) = take_checked(map) else {
+            return false;
+        };
+        match word & 3 {
+            REG => {
+                word >> 2 < PREGS && PReg::from_index((word >> 2) as usize).hw() < arch::REGISTERS
+            }
+            SLOT => word >> 2 <= u32::MAX.into(),
+            CONST => true,
+            _ => take_checked(map).is_some(),
+        }
+    }
+    take_checked(&mut map) == Some(count as u64) && (0..count).all(|_| is_place(&mut map))
+}
+
+/// How many registers can be named.
+const PREGS: u64 = 64;
+
 fn put(mut n: u64, out: &mut Vec<u8>) {
     while n >= 0x80 {
         out.push(n as u8 | 0x80);
@@ -251,6 +333,14 @@ fn take(bytes: &mut &[u8]) -> u64 {
         shift += 7;
     }
     n
+}
+
+/// The number that `take` finds; none if there is none, or none of 64 bits.
+fn take_checked(bytes: &mut &[u8]) -> Option<u64> {
+    let len = bytes.iter().position(|byte| byte & 0x80 == 0)? + 1;
+    // The tenth byte has one bit to give.
+    let fits = len < 10 || (len == 10 && bytes[9] <= 1);
+    fits.then(|| take(bytes))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! Machine code of many functions on its way to executable memory.
 
+use crate::cache::codec::{Reader, Writer};
 use crate::code_tables::CodeMaps;
+use crate::module_info::ModuleInfo;
 use crate::translate::{NAMESPACE_FUNC, NAMESPACE_SITE};
 use crate::{Error, Result, SiteKind, arch};
 use nopal_codegen::{CompiledCode, Reloc, RelocKind};
@@ -27,6 +29,39 @@ struct TextReloc {
     /// Counted without imports.
     target: u32,
     addend: i64,
+}
+
+impl TextReloc {
+    fn to_bytes(&self) -> [u8; 17] {
+        let mut record = [0; 17];
+        record[..4].copy_from_slice(&self.offset.to_le_bytes());
+        record[4..8].copy_from_slice(&self.target.to_le_bytes());
+        record[8..16].copy_from_slice(&self.addend.to_le_bytes());
+        record[16] = match self.kind {
+            RelocKind::X64CallPcRel4 => 4,
+            RelocKind::Abs8 => 8,
+        };
+        record
+    }
+
+    /// A relocation in `len` bytes of code with `funcs` functions.
+    fn from_bytes(record: [u8; 17], len: usize, funcs: usize) -> Option<TextReloc> {
+        let [a, b, c, d, e, f, g, h, addend @ .., size] = record;
+        let reloc = TextReloc {
+            offset: u32::from_le_bytes([a, b, c, d]),
+            target: u32::from_le_bytes([e, f, g, h]),
+            addend: i64::from_le_bytes(addend),
+            kind: match size {
+                4 => RelocKind::X64CallPcRel4,
+                8 => RelocKind::Abs8,
+                _ => return None,
+            },
+        };
+        let end = reloc.offset as usize + usize::from(size);
+        // No addend of real code comes near to where sums overflow.
+        let is_small = i32::try_from(reloc.addend).is_ok();
+        (end <= len && (reloc.target as usize) < funcs && is_small).then_some(reloc)
+    }
 }
 
 impl Text {
@@ -147,6 +182,35 @@ impl Text {
                 }
             }
         }
+    }
+
+    /// What [`Text::from_bytes`] makes the text of again.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.bytes(&self.bytes);
+        out.records(self.relocs.iter().map(TextReloc::to_bytes));
+        self.maps.write(&mut out);
+        out.into_bytes()
+    }
+
+    /// The text of a module that `to_bytes` was called for; none if the bytes cannot be that.
+    ///
+    /// Whatever the bytes are, publishing the result and asking for what its maps say neither
+    /// panics nor writes to any place outside of it. That the code may be executed is another matter.
+    pub(crate) fn from_bytes(bytes: &[u8], info: &ModuleInfo) -> Option<Text> {
+        let mut input = Reader::new(bytes);
+        let code = input.bytes()?;
+        let relocs = input.records()?;
+        let maps = CodeMaps::read(&mut input, u32::try_from(code.len()).ok()?, info)?;
+        let relocs: Option<Vec<TextReloc>> = (relocs.iter())
+            .map(|&record| TextReloc::from_bytes(record, code.len(), maps.funcs.len()))
+            .collect();
+        let text = Text {
+            bytes: code.to_vec(),
+            relocs: relocs?,
+            maps,
+        };
+        input.is_empty().then_some(text)
     }
 
     /// The maps, leaving the rest.

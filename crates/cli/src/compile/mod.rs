@@ -4,7 +4,7 @@ mod asm;
 mod clif;
 mod sites;
 
-use crate::args::{CompileArgs, Emit};
+use crate::args::{Cache, CompileArgs, Emit};
 use crate::failure::Failure;
 use crate::{load, output, trace};
 use nopal_instrument::Patterns;
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &CompileArgs) -> Result<i32, Failure> {
     } else {
         Sites::ALL
     };
-    let engine = load::engine(sites)?;
+    let engine = load::engine(sites, Cache::None)?;
     let module = load::compile(&engine, &args.file, &wasm)?;
     let functions = trace::select(&patterns, &module, &args.file, &args.patterns)?;
     let chosen = Chosen {

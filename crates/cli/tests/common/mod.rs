@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// The command, about to be run.
+/// The command, about to be run. It has no cache, unless it gets a directory for it.
 pub fn nopal(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nopal"));
     command.args(args).env_remove("RUST_BACKTRACE");
+    command.env("XDG_CACHE_HOME", "/dev/null");
     command
 }
 

@@ -4,6 +4,9 @@ use crate::trampoline::EnterTrampoline;
 use core::arch::{asm, naked_asm};
 use libc::{REG_EFL, REG_RBP, REG_RDI, REG_RIP, REG_RSP};
 
+/// How many registers of each class there are.
+pub(crate) const REGISTERS: u8 = 16;
+
 /// What fills the gaps between functions: instructions that stop.
 pub(crate) const PADDING: u8 = 0xcc;
 

@@ -1,5 +1,6 @@
 //! The public interface.
 
+mod cache;
 mod calls;
 mod host;
 mod items;
