@@ -20,7 +20,7 @@ fn program(files: &Files) -> PathBuf {
         (func $divide (export "divide") (param i32) (result i32)
             (i32.div_s (i32.const 6) (local.get 0)))
         (func (export "_start") (drop (call $fib (i32.const 5))) (call $print))"#;
-    files.wasm("program.wasm", &printing("hello\\0a", rest))
+    files.wasm("program.wasm", &printing("hello", rest))
 }
 
 /// The command with the user's cache directory in `files`.
@@ -62,11 +62,11 @@ fn the_second_run_writes_nothing() {
     let files = Files::new();
     let program = program(&files);
     let run = |args: &[&str]| outcome(cached(&files, &["run"]).args(args).arg(&program));
-    assert_eq!(run(&[]).printed(0), "hello\n");
+    assert_eq!(run(&[]).printed(0), "hello");
     let dir = files.path("xdg/nopal");
     let first = entries(&dir);
     assert_eq!(first.len(), 2, "the secret and one entry: {first:?}");
-    assert_eq!(run(&[]).printed(0), "hello\n");
+    assert_eq!(run(&[]).printed(0), "hello");
     let invoke = cached(&files, &["run", "--invoke", "fib"])
         .arg(&program)
         .arg("10")
@@ -83,7 +83,7 @@ fn without_cache_nothing_is_written() {
     for command in ["run", "trace"] {
         let mut command = cached(&files, &[command, "--no-cache"]);
         let outcome = outcome(command.arg(&program));
-        assert_eq!((outcome.code, &*outcome.stdout), (Some(0), "hello\n"));
+        assert_eq!((outcome.code, &*outcome.stdout), (Some(0), "hello"));
     }
     let compiled = outcome(cached(&files, &["compile"]).arg(&program));
     assert!(compiled.printed(0).contains("fib"));
@@ -97,7 +97,7 @@ fn the_directory_can_be_chosen() {
     let dir = files.path("a/b");
     let mut command = cached(&files, &["run", "--cache-dir"]);
     let outcome = outcome(command.arg(&dir).arg(&program));
-    assert_eq!(outcome.printed(0), "hello\n");
+    assert_eq!(outcome.printed(0), "hello");
     assert_eq!(entries(&dir).len(), 2);
     assert!(!files.path("xdg").exists());
 }
@@ -121,7 +121,7 @@ fn programs_run_where_no_cache_can_be() {
     for dir in [&file, &file.join("below"), &open] {
         let mut command = cached(&files, &["run", "--cache-dir"]);
         let asked = outcome(command.arg(dir).arg(&program));
-        assert_eq!((asked.code, &*asked.stdout), (Some(0), "hello\n"));
+        assert_eq!((asked.code, &*asked.stdout), (Some(0), "hello"));
         let expected = format!("nopal: note: no cache: {}: ", dir.display());
         assert!(asked.stderr.starts_with(&expected), "{asked:?}");
         assert_eq!(asked.stderr.lines().count(), 1, "{asked:?}");
@@ -129,11 +129,11 @@ fn programs_run_where_no_cache_can_be() {
         // Who did not ask for a cache does not miss it.
         let mut command = nopal(["run"]);
         let default = outcome(command.arg(&program).env("XDG_CACHE_HOME", file.join("x")));
-        assert_eq!(default.printed(0), "hello\n");
+        assert_eq!(default.printed(0), "hello");
     }
     let mut command = nopal(["run"]);
     command.env_remove("XDG_CACHE_HOME").env_remove("HOME");
-    assert_eq!(outcome(command.arg(&program)).printed(0), "hello\n");
+    assert_eq!(outcome(command.arg(&program)).printed(0), "hello");
     assert_eq!(fs::read_dir(&open).expect("the folder").count(), 0);
 }
 
@@ -146,7 +146,7 @@ fn a_directory_that_cannot_be_written_to_does_no_harm() {
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o500)).expect("permissions");
     for _ in 0..2 {
         let outcome = outcome(cached(&files, &["run"]).arg(&program));
-        assert_eq!(outcome.printed(0), "hello\n");
+        assert_eq!(outcome.printed(0), "hello");
     }
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).expect("permissions");
 }
@@ -156,7 +156,7 @@ fn damaged_entries_are_replaced() {
     let files = Files::new();
     let program = program(&files);
     let run = || outcome(cached(&files, &["run"]).arg(&program));
-    assert_eq!(run().printed(0), "hello\n");
+    assert_eq!(run().printed(0), "hello");
     let file = entry(&files.path("xdg/nopal"));
     let good = fs::read(&file).expect("an entry");
     let mut damaged = vec![Vec::new(), good[..good.len() / 2].to_vec(), vec![0; 100]];
@@ -167,7 +167,7 @@ fn damaged_entries_are_replaced() {
     }
     for bad in damaged {
         fs::write(&file, bad).expect("a damaged entry");
-        assert_eq!(run().printed(0), "hello\n");
+        assert_eq!(run().printed(0), "hello");
         assert_eq!(fs::read(&file).expect("an entry"), good);
     }
 }
@@ -226,13 +226,13 @@ fn processes_share_a_directory() {
         let running: Vec<_> = (0..6).map(start).collect();
         for child in running {
             let outcome = Outcome::from(child.wait_with_output().expect("an outcome"));
-            assert_eq!(outcome.printed(0), "hello\n");
+            assert_eq!(outcome.printed(0), "hello");
         }
         let dir = files.path("xdg/nopal");
         let written = entries(&dir);
         assert_eq!(written.len(), 2, "the secret and one entry: {written:?}");
         let outcome = outcome(cached(&files, &["run"]).arg(&program));
-        assert_eq!(outcome.printed(0), "hello\n");
+        assert_eq!(outcome.printed(0), "hello");
         assert_eq!(entries(&dir), written, "the entry is one that can be used");
     }
 }

@@ -128,7 +128,7 @@ pub(crate) struct RawSite {
 }
 
 impl RawSite {
-    fn to_bytes(&self) -> [u8; 14] {
+    fn to_bytes(self) -> [u8; 14] {
         let mut record = [0; 14];
         record[..4].copy_from_slice(&self.ret_offset.to_le_bytes());
         record[4..8].copy_from_slice(&self.wasm_offset.to_le_bytes());
@@ -183,7 +183,7 @@ impl SiteTable {
     }
 
     pub(crate) fn write(&self, out: &mut Writer) {
-        out.records(self.sites.iter().map(RawSite::to_bytes));
+        out.records(self.sites.iter().copied().map(RawSite::to_bytes));
         out.bytes(&self.maps);
     }
 

@@ -32,7 +32,7 @@ struct TextReloc {
 }
 
 impl TextReloc {
-    fn to_bytes(&self) -> [u8; 17] {
+    fn to_bytes(self) -> [u8; 17] {
         let mut record = [0; 17];
         record[..4].copy_from_slice(&self.offset.to_le_bytes());
         record[4..8].copy_from_slice(&self.target.to_le_bytes());
@@ -186,31 +186,38 @@ impl Text {
 
     /// What [`Text::from_bytes`] makes the text of again.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Writer::default();
-        out.bytes(&self.bytes);
-        out.records(self.relocs.iter().map(TextReloc::to_bytes));
+        let mut out = Writer::new(self.bytes.clone());
+        out.records(self.relocs.iter().copied().map(TextReloc::to_bytes));
         self.maps.write(&mut out);
-        out.into_bytes()
+        let mut bytes = out.into_bytes();
+        bytes.extend_from_slice(&(self.bytes.len() as u64).to_le_bytes());
+        bytes
     }
 
     /// The text of a module that `to_bytes` was called for; none if the bytes cannot be that.
     ///
     /// Whatever the bytes are, publishing the result and asking for what its maps say neither
     /// panics nor writes to any place outside of it. That the code may be executed is another matter.
-    pub(crate) fn from_bytes(bytes: &[u8], info: &ModuleInfo) -> Option<Text> {
-        let mut input = Reader::new(bytes);
-        let code = input.bytes()?;
+    pub(crate) fn from_bytes(mut bytes: Vec<u8>, info: &ModuleInfo) -> Option<Text> {
+        let (rest, &len) = bytes.split_last_chunk()?;
+        let len = u32::try_from(u64::from_le_bytes(len)).ok()?;
+        let (code, tables) = rest.split_at_checked(len as usize)?;
+        let mut input = Reader::new(tables);
         let relocs = input.records()?;
-        let maps = CodeMaps::read(&mut input, u32::try_from(code.len()).ok()?, info)?;
+        let maps = CodeMaps::read(&mut input, len, info)?;
         let relocs: Option<Vec<TextReloc>> = (relocs.iter())
             .map(|&record| TextReloc::from_bytes(record, code.len(), maps.funcs.len()))
             .collect();
-        let text = Text {
-            bytes: code.to_vec(),
-            relocs: relocs?,
+        let relocs = relocs?;
+        if !input.is_empty() {
+            return None;
+        }
+        bytes.truncate(len as usize);
+        Some(Text {
+            bytes,
+            relocs,
             maps,
-        };
-        input.is_empty().then_some(text)
+        })
     }
 
     /// The maps, leaving the rest.
@@ -236,4 +243,95 @@ fn fail(func: &Function, message: String) -> Error {
         ExternalName::Named(_) => 0,
     };
     Error::compile(index, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Engine;
+    use crate::code_tables::CodeTables;
+    use crate::compile::compile;
+    use crate::parse::{Parsed, parse};
+
+    const TEXT: &str = r#"(module
+        (import "env" "f" (func $imported (param i32)))
+        (memory 1)
+        (func $a (param i32 i64 f64) (result i64)
+            (call $imported (i32.div_u (i32.load (local.get 0)) (i32.const 3)))
+            (call $b (i32.const 5) (local.get 1)))
+        (func $b (param i32 i64) (result i64)
+            (loop $next
+                (br_if $next (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+            (call $a (local.get 0) (i64.const 0x123456789abcdef0) (f64.const 1))))"#;
+
+    /// Ask for all that the maps of code say.
+    fn look_at(tables: &CodeTables, len: u32) {
+        let info = &tables.info;
+        for site in tables.sites().sites() {
+            let func = tables.function_at(site.ret_offset - 1);
+            let types = info.observed_types(func.expect("a function"), site.kind);
+            assert_eq!(tables.sites().values(site, types).len(), types.len());
+        }
+        for offset in 0..=len {
+            tables.trap_at(offset);
+            for is_call in [false, true] {
+                tables.frame(offset, is_call);
+            }
+        }
+        assert!(tables.traps().within(0..len).count() <= len as usize);
+    }
+
+    #[test]
+    fn a_text_is_made_again_of_its_bytes() {
+        let engine = Engine::default();
+        let wasm = wat::parse_str(TEXT).expect("valid text");
+        let Parsed { info, bodies } = parse(&wasm).expect("a module");
+        let text = compile(&engine, &info, bodies).expect("code");
+        let bytes = text.to_bytes();
+        let again = Text::from_bytes(bytes.clone(), &info).expect("the same text");
+        assert_eq!(format!("{again:?}"), format!("{text:?}"));
+        assert_eq!(again.to_bytes(), bytes);
+        assert_eq!(text.relocs.len(), 2);
+        assert!(Text::from_bytes([&bytes[..], b"\0"].concat(), &info).is_none());
+        for len in 0..bytes.len() {
+            assert!(
+                Text::from_bytes(bytes[..len].to_vec(), &info).is_none(),
+                "{len}"
+            );
+        }
+        // That of another module.
+        let other = wat::parse_str("(module (func))").expect("valid text");
+        let other = parse(&other).expect("a module");
+        assert!(Text::from_bytes(bytes, &other.info).is_none());
+    }
+
+    #[test]
+    fn hostile_bytes_are_refused_or_do_no_harm() {
+        let engine = Engine::default();
+        let wasm = wat::parse_str(TEXT).expect("valid text");
+        let Parsed { info, bodies } = parse(&wasm).expect("a module");
+        let bytes = (compile(&engine, &info, bodies).expect("code")).to_bytes();
+        let mut tables = Box::new(CodeTables::new(info));
+        let (mut refused, mut published) = (0, 0);
+        for at in 0..bytes.len() {
+            for change in [0x01, 0x10, 0x80, 0xff] {
+                let mut bad = bytes.clone();
+                bad[at] ^= change;
+                let Some(mut text) = Text::from_bytes(bad, &tables.info) else {
+                    refused += 1;
+                    continue;
+                };
+                let len = text.len().expect("a length");
+                let Ok(code) = text.publish(engine.code_space(), 0) else {
+                    refused += 1;
+                    continue;
+                };
+                published += 1;
+                tables.set_maps(text.take_maps());
+                look_at(&tables, len);
+                drop(code);
+            }
+        }
+        assert!(refused > 100 && published > 100, "{refused}, {published}");
+    }
 }

@@ -51,10 +51,14 @@ impl<'a> Reader<'a> {
 }
 
 /// Puts a file together.
-#[derive(Default)]
 pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
+    /// A writer that appends to `bytes`.
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Writer(bytes)
+    }
+
     /// What was written.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
@@ -99,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read() {
-        let mut writer = Writer::default();
+        let mut writer = Writer::new(Vec::new());
         writer.u32(7);
         writer.bytes(b"abc");
         writer.u32s(&[1, u32::MAX]);

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What every entry begins with: what it is, and the version of its form.
+/// What every entry ends with: what it is, and the version of its form. Before it stands the code that
+/// authenticates, and before that the contents, so that these can be used where they were read to.
 const MAGIC: &[u8; 8] = b"nopal\0\0\x01";
 /// Length of the code that authenticates an entry.
 const MAC_LEN: usize = 32;
@@ -142,11 +143,11 @@ impl CodeCache {
 
     /// What `read` makes of the contents of an entry, which are authentic. An entry of which it makes
     /// nothing counts as damaged.
-    pub(crate) fn load<T>(&self, key: &Key, read: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    pub(crate) fn load<T>(&self, key: &Key, read: impl FnOnce(Vec<u8>) -> Option<T>) -> Option<T> {
         let inner = &*self.0;
         let file = inner.dir.read(&key.file_name(), self.max_size());
         let is_there = file.is_some();
-        let found = file.and_then(|file| read(self.open_entry(key, &file)?));
+        let found = file.and_then(|file| read(self.open_entry(key, file)?));
         let add = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
         match (&found, is_there) {
             (Some(_), _) => add(&inner.stats.hits),
@@ -167,7 +168,7 @@ impl CodeCache {
             return;
         }
         let mac = self.mac(key, contents);
-        let parts = [&MAGIC[..], mac.as_bytes(), contents];
+        let parts = [contents, mac.as_bytes(), MAGIC];
         if inner.dir.write(&key.file_name(), &parts).is_ok() {
             inner.stats.stored.fetch_add(1, Ordering::Relaxed);
             // What could not be deleted is tried again with the next entry.
@@ -176,11 +177,12 @@ impl CodeCache {
     }
 
     /// The contents of an entry, if it is authentic.
-    fn open_entry<'a>(&self, key: &Key, file: &'a [u8]) -> Option<&'a [u8]> {
-        let rest = file.strip_prefix(MAGIC)?;
-        let (mac, contents) = rest.split_first_chunk::<MAC_LEN>()?;
+    fn open_entry(&self, key: &Key, mut file: Vec<u8>) -> Option<Vec<u8>> {
+        let (contents, mac) = file.strip_suffix(MAGIC)?.split_last_chunk::<MAC_LEN>()?;
         // Compares in constant time.
-        (self.mac(key, contents) == *mac).then_some(contents)
+        let is_authentic = self.mac(key, contents) == *mac;
+        file.truncate(contents.len());
+        is_authentic.then_some(file)
     }
 
     /// What only those who know the secret can compute. It binds the contents to the key: an entry under

@@ -238,8 +238,9 @@ fn damaged_entries_are_replaced() -> Test {
     assert_eq!(compile(&folder), MISS);
     let file = folder.entry();
     let good = fs::read(&file)?;
-    // The version and the code that authenticates, and places all over the contents.
-    let offsets = (0..48).chain((48..good.len()).step_by(good.len() / 200));
+    // Places all over the contents, the code that authenticates, and the version.
+    let end = good.len() - 48;
+    let offsets = (0..end).step_by(end / 200).chain(end..good.len());
     for at in offsets {
         let mut bad = good.clone();
         bad[at] ^= 1 << (at % 8);
@@ -257,7 +258,8 @@ fn truncated_and_extended_entries_are_replaced() -> Test {
     assert_eq!(compile(&folder), MISS);
     let file = folder.entry();
     let good = fs::read(&file)?;
-    let lengths = (0..48).chain((48..good.len()).step_by(good.len() / 50));
+    let end = good.len() - 48;
+    let lengths = (0..end).step_by(end / 50).chain(end..good.len());
     for len in lengths {
         fs::write(&file, &good[..len])?;
         assert_eq!(compile(&folder), REJECTED, "length {len}");
