@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod describe;
+mod inst;
+mod machine;
+mod order;
+mod search;
+
+pub use inst::{Event, Fence, Form, Inst, Loc, Locs, Pc, REGS, Reg, Word};
+pub use machine::{Arch, Core, Machine, Possible, Slot, State, Step};
+pub use search::{Goal, Outcome, Trace, search};
