@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use crate::directory::Place;
 use crate::patch::Commit;
-use crate::protocol::{self, Broadcast, Broadcaster, Edit, Failure, Views};
+use crate::protocol::{self, Broadcast, Broadcaster, CodeMemory, Edit, Failure, Views};
 use crate::slots::{HookId, NO_HOOK, Slot, StubKind};
 use crate::state::State;
 use crate::{CodeSpace, Error, Protocol, Result, SiteId, isa, trap};
@@ -95,11 +95,14 @@ impl CodeSpace {
             broadcaster.broadcast()?;
             state.unsettled = false;
         }
-        let views = Views {
-            writable: self.region().writable(0),
-            executed_at: self.region().base(),
+        let mut memory = CodeMemory {
+            views: Views {
+                writable: self.region().writable(0),
+                executed_at: self.region().base(),
+            },
+            broadcaster: &mut broadcaster,
         };
-        let outcome = protocol::run(protocol, views, edits, &mut broadcaster);
+        let outcome = protocol::run(protocol, &mut memory, edits);
         record(state, changes, edits, outcome)?;
         Ok(Commit {
             changed: changes.len(),

@@ -44,6 +44,21 @@ impl Edit {
     }
 }
 
+/// What a run does to the machine. The order of these operations is all that makes a protocol
+/// correct: the tests also run them on a model of instruction fetch (`docs/protocols.md`).
+pub(crate) trait Memory {
+    fn write_head(&mut self, edit: &Edit, head: Head);
+
+    /// Called only while no thread can execute the site as a call.
+    fn write_tail(&mut self, edit: &Edit);
+
+    /// Makes stores to the line at an offset of the code range visible to instruction fetch.
+    fn clear_cache(&mut self, line: usize) -> Result<(), nopal_icache::Error>;
+
+    /// Makes all threads execute a context synchronization event.
+    fn broadcast(&mut self) -> Result<(), nopal_icache::Error>;
+}
+
 /// The two views of the code range, of which edits address sites.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Views {
@@ -51,19 +66,35 @@ pub(crate) struct Views {
     pub(crate) executed_at: usize,
 }
 
-impl Views {
-    fn write_head(self, edit: &Edit, head: Head) {
-        let site = self.writable.wrapping_add(edit.start as usize);
+/// Code that threads may be executing, and a way to reach them.
+pub(crate) struct CodeMemory<'a, B> {
+    pub(crate) views: Views,
+    pub(crate) broadcaster: &'a mut B,
+}
+
+impl<B: Broadcast> Memory for CodeMemory<'_, B> {
+    fn write_head(&mut self, edit: &Edit, head: Head) {
+        let site = self.views.writable.wrapping_add(edit.start as usize);
         // SAFETY: `site` is the first byte of a site in the writable view, by construction of edits
         // from the space's directory; the space's lock is held.
         unsafe { isa::write_head(site, head) };
     }
 
-    fn write_tail(self, edit: &Edit) {
-        let site = self.writable.wrapping_add(edit.start as usize);
-        // SAFETY: as for `write_head`; the callers write tails only while no thread can execute the
-        // site as a call.
+    fn write_tail(&mut self, edit: &Edit) {
+        let site = self.views.writable.wrapping_add(edit.start as usize);
+        // SAFETY: as for `write_head`; `run` writes tails only while no thread can execute the site
+        // as a call.
         unsafe { isa::write_tail(site, edit.tail) };
+    }
+
+    fn clear_cache(&mut self, line: usize) -> Result<(), nopal_icache::Error> {
+        let address = self.views.executed_at + line;
+        // SAFETY: the line lies in committed code memory, which is mapped and readable.
+        unsafe { nopal_icache::clear_cache(address as *const c_void, GRANULE) }
+    }
+
+    fn broadcast(&mut self) -> Result<(), nopal_icache::Error> {
+        self.broadcaster.broadcast()
     }
 }
 
@@ -138,9 +169,8 @@ pub(crate) enum Failure {
 /// Performs the edits.
 pub(crate) fn run(
     protocol: Protocol,
-    views: Views,
+    memory: &mut impl Memory,
     edits: &[Edit],
-    broadcaster: &mut impl Broadcast,
 ) -> Result<(), Failure> {
     let strict = protocol == Protocol::Strict;
     // A tail may be written before the first broadcast if the site is off for all threads.
@@ -149,31 +179,31 @@ pub(crate) fn run(
     let mut moves = false;
     for edit in edits {
         if strict {
-            views.write_head(edit, Head::Trap);
+            memory.write_head(edit, Head::Trap);
         } else if edit.was_on {
-            views.write_head(edit, Head::Off);
+            memory.write_head(edit, Head::Off);
         } else if edit.new_tail {
-            views.write_tail(edit);
+            memory.write_tail(edit);
         }
         tails |= edit.new_tail;
         late_tails |= edit.new_tail && (strict || edit.was_on);
         moves |= edit.is_move();
     }
     if strict || late_tails {
-        settle(views, edits, broadcaster).map_err(|error| {
-            restore(views, edits, |_| true);
+        settle(memory, edits).map_err(|error| {
+            restore(memory, edits, |_| true);
             Failure::RolledBack(error)
         })?;
     }
 
     for edit in edits {
         if edit.new_tail && (strict || edit.was_on) {
-            views.write_tail(edit);
+            memory.write_tail(edit);
         }
     }
     if tails {
-        settle(views, edits, broadcaster).map_err(|error| {
-            restore(views, edits, |edit| !edit.is_move());
+        settle(memory, edits).map_err(|error| {
+            restore(memory, edits, |edit| !edit.is_move());
             match moves {
                 true => Failure::MovesOff(error),
                 false => Failure::RolledBack(error),
@@ -183,41 +213,35 @@ pub(crate) fn run(
 
     for edit in edits {
         match edit.on {
-            true => views.write_head(edit, Head::On),
-            false if strict => views.write_head(edit, Head::Off),
+            true => memory.write_head(edit, Head::On),
+            false if strict => memory.write_head(edit, Head::Off),
             false => {}
         }
     }
-    settle(views, edits, broadcaster).map_err(Failure::Unsettled)
+    settle(memory, edits).map_err(Failure::Unsettled)
 }
 
 /// Puts heads back: to their old form where `whole` says that the old tail is still there, else to
 /// the off form, for which the tail does not matter.
-fn restore(views: Views, edits: &[Edit], whole: impl Fn(&Edit) -> bool) {
+fn restore(memory: &mut impl Memory, edits: &[Edit], whole: impl Fn(&Edit) -> bool) {
     for edit in edits {
         match edit.was_on && whole(edit) {
-            true => views.write_head(edit, Head::On),
-            false => views.write_head(edit, Head::Off),
+            true => memory.write_head(edit, Head::On),
+            false => memory.write_head(edit, Head::Off),
         }
     }
 }
 
 /// One pass over the distinct lines, one broadcast.
-fn settle(
-    views: Views,
-    edits: &[Edit],
-    broadcaster: &mut impl Broadcast,
-) -> Result<(), nopal_icache::Error> {
+fn settle(memory: &mut impl Memory, edits: &[Edit]) -> Result<(), nopal_icache::Error> {
     let mut last_line = None;
     for edit in edits {
         let line = edit.start as usize / GRANULE;
         if last_line.replace(line) != Some(line) {
-            let address = views.executed_at + line * GRANULE;
-            // SAFETY: the line lies in committed code memory, which is mapped and readable.
-            unsafe { nopal_icache::clear_cache(address as *const c_void, GRANULE)? };
+            memory.clear_cache(line * GRANULE)?;
         }
     }
-    broadcaster.broadcast()
+    memory.broadcast()
 }
 
 #[cfg(test)]
@@ -281,7 +305,11 @@ mod tests {
             seen: Vec::new(),
             fail_at,
         };
-        let outcome = run(protocol, views, &[edit], &mut recorder);
+        let mut memory = CodeMemory {
+            views,
+            broadcaster: &mut recorder,
+        };
+        let outcome = run(protocol, &mut memory, &[edit]);
         // SAFETY: the array above.
         let end = unsafe { (site.read(), isa::read_tail(site)) };
         (outcome, recorder.seen, end)
@@ -378,7 +406,11 @@ mod tests {
                 seen: Vec::new(),
                 fail_at: None,
             };
-            assert_eq!(run(protocol, views, &edits, &mut recorder), Ok(()));
+            let mut memory = CodeMemory {
+                views,
+                broadcaster: &mut recorder,
+            };
+            assert_eq!(run(protocol, &mut memory, &edits), Ok(()));
             assert_eq!(recorder.seen.len(), 3);
         }
     }
