@@ -7,9 +7,11 @@ use core::fmt;
 
 mod error;
 mod isa;
+mod maintenance;
 mod os;
 
 pub use error::Error;
+pub use maintenance::Operation;
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 compile_error!(

@@ -6,7 +6,7 @@
 
 use core::arch::asm;
 
-use crate::CacheMaintenance;
+use crate::{CacheMaintenance, Operation};
 
 /// Another core may hold prefetched instructions from before the invalidation; only a context
 /// synchronization event on that core discards them.
@@ -57,38 +57,28 @@ impl CacheType {
 /// # Safety
 /// The range must be mapped and readable.
 pub(crate) unsafe fn clear(start: usize, len: usize) {
-    let cache = CacheType::read();
-    let end = start.saturating_add(len);
-    if !cache.data_coherent() {
-        each_line(start, end, cache.data_line(), |line| {
-            // SAFETY: the caller promises that the range is mapped and readable; cleaning a line
-            // changes no memory contents.
-            unsafe { asm!("dc cvau, {}", in(reg) line, options(nostack, preserves_flags)) };
-        });
-    }
-    // The stores (and cleans) complete before anything below: needed whatever IDC says.
-    // SAFETY: a barrier.
-    unsafe { asm!("dsb ish", options(nostack, preserves_flags)) };
-    if !cache.instruction_coherent() {
-        each_line(start, end, cache.instruction_line(), |line| {
-            // SAFETY: as above; invalidating an instruction cache line changes no memory contents.
-            unsafe { asm!("ic ivau, {}", in(reg) line, options(nostack, preserves_flags)) };
-        });
-        // SAFETY: a barrier.
-        unsafe { asm!("dsb ish", options(nostack, preserves_flags)) };
-    }
-    // SAFETY: discards this core's own prefetched instructions.
-    unsafe { asm!("isb", options(nostack, preserves_flags)) };
+    cache_maintenance().each_operation(start, len, |operation| {
+        // SAFETY: the caller promises that the range is mapped and readable; its lines are cleaned
+        // and invalidated, which changes no memory contents.
+        unsafe { perform(operation) }
+    });
 }
 
-/// Calls `visit` with the address of every line that overlaps `[start, end)`.
-fn each_line(start: usize, end: usize, line: usize, mut visit: impl FnMut(usize)) {
-    let mut address = start & !(line - 1);
-    while address < end {
-        visit(address);
-        match address.checked_add(line) {
-            Some(next) => address = next,
-            None => break,
+/// # Safety
+/// The line of the operation, if it has one, must be mapped and readable.
+#[inline]
+unsafe fn perform(operation: Operation) {
+    // SAFETY: the caller's promise; maintenance changes no memory contents, barriers have no operands.
+    unsafe {
+        match operation {
+            Operation::CleanData(line) => {
+                asm!("dc cvau, {}", in(reg) line, options(nostack, preserves_flags));
+            }
+            Operation::InvalidateInstructions(line) => {
+                asm!("ic ivau, {}", in(reg) line, options(nostack, preserves_flags));
+            }
+            Operation::Complete => asm!("dsb ish", options(nostack, preserves_flags)),
+            Operation::Synchronize => asm!("isb", options(nostack, preserves_flags)),
         }
     }
 }
