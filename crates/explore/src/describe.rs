@@ -1,11 +1,21 @@
 //! Steps in words.
 
-use crate::inst::{Event, Inst};
+use crate::inst::{Event, Fence, Inst, Locs};
 use crate::machine::{Machine, State, Step};
 
 impl Machine {
-    /// What a step does in a state.
-    pub(crate) fn describe(&self, state: &State, step: &Step) -> String {
+    /// What a step does in a state, and what follows from it at once, one a line.
+    pub(crate) fn describe(&self, state: &State, step: &Step) -> Vec<String> {
+        let mut lines = vec![self.step(state, step)];
+        self.apply_noting(state, step, &mut |core, inst| {
+            if !matches!(inst, Inst::BranchIf { .. }) {
+                lines.push(format!("core {core}: {}", self.inst(&inst)));
+            }
+        });
+        lines
+    }
+
+    fn step(&self, state: &State, step: &Step) -> String {
         match *step {
             Step::Fetch { core, inst } => format!("core {core} fetches {}", self.inst(&inst)),
             Step::Guess { core, next } => {
@@ -39,14 +49,27 @@ impl Machine {
                     self.name(loc)
                 ),
             },
-            Inst::Clean { .. } => "clean of data".into(),
-            Inst::Invalidate { .. } => "invalidation of instructions".into(),
-            Inst::Fence(kind) => format!("fence ({kind:?})"),
+            Inst::Clean { locs, .. } => format!("clean of {}", self.line(locs)),
+            Inst::Invalidate { locs } => format!("invalidation of {}", self.line(locs)),
+            Inst::Fence(kind) => match kind {
+                Fence::Stores => "fence of stores".into(),
+                Fence::Loads => "fence of loads".into(),
+                Fence::Full => "fence".into(),
+                Fence::Completion => "completion".into(),
+            },
             Inst::Sync => "context synchronization".into(),
             Inst::Rendezvous => "broadcast".into(),
             Inst::Site(Event { site, form }) => format!("site {site}: {form}"),
             Inst::Jump { site, reg, low } => format!("second half of site {site}: r{reg}, {low}"),
         }
+    }
+
+    fn line(&self, locs: Locs) -> String {
+        let inside = (0..self.memory.len() as u8).filter(|&loc| locs.contains(loc));
+        inside
+            .map(|loc| self.name(loc))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     fn name(&self, loc: u8) -> String {

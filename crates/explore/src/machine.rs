@@ -258,7 +258,7 @@ impl Machine {
             cells: self.memory.iter().map(cell).collect(),
             cores: vec![core; self.cores.len()],
         };
-        self.settle(&mut state);
+        self.settle(&mut state, &mut |_, _| {});
         state
     }
 
@@ -351,6 +351,16 @@ impl Machine {
 
     /// The state after a step.
     pub fn apply(&self, state: &State, step: &Step) -> State {
+        self.apply_noting(state, step, &mut |_, _| {})
+    }
+
+    /// The same, and what is done right after it by itself: core and instruction.
+    pub(crate) fn apply_noting(
+        &self,
+        state: &State,
+        step: &Step,
+        note: &mut dyn FnMut(usize, Inst),
+    ) -> State {
         let mut state = state.clone();
         match *step {
             Step::Fetch { core, inst } => self.fetch(&mut state.cores[core], inst),
@@ -367,7 +377,7 @@ impl Machine {
             Step::Execute { core, index } => self.execute(&mut state, core, index),
             Step::Reach { core, index, at } => self.reach(&mut state, core, index, at),
         }
-        self.settle(&mut state);
+        self.settle(&mut state, note);
         state
     }
 
@@ -457,12 +467,12 @@ impl Machine {
 
     /// Does what may as well be done at once, since delay allows nothing more: retiring, fetching
     /// what nobody changes, fences, branches whose outcome is known, and cleaning.
-    fn settle(&self, state: &mut State) {
+    fn settle(&self, state: &mut State, note: &mut dyn FnMut(usize, Inst)) {
         for core in 0..self.cores.len() {
             loop {
                 self.retire(&mut state.cores[core]);
                 let fetched = self.fetch_fixed(state, core);
-                let advanced = self.advance(state, core);
+                let advanced = self.advance(state, core, note);
                 if !fetched && !advanced {
                     break;
                 }
@@ -491,7 +501,7 @@ impl Machine {
         any
     }
 
-    fn advance(&self, state: &mut State, core: usize) -> bool {
+    fn advance(&self, state: &mut State, core: usize, note: &mut dyn FnMut(usize, Inst)) -> bool {
         for index in 0..state.cores[core].window.len() {
             let now = &mut state.cores[core];
             let entry = now.window[index];
@@ -525,6 +535,7 @@ impl Machine {
                 _ => continue,
             }
             state.cores[core].window[index].done = true;
+            note(core, entry.inst);
             return true;
         }
         false

@@ -83,24 +83,22 @@ impl Visited {
     }
 
     /// The way to a state, and then a last step.
-    fn trace(
-        &self,
-        machine: &Machine,
-        mut number: usize,
-        last: Option<Step>,
-        what: String,
-    ) -> Trace {
-        let mut steps = Vec::new();
-        if let Some(step) = last {
-            steps.push(machine.describe(&self.states[number], &step));
+    fn trace(&self, machine: &Machine, number: usize, last: Option<Step>, what: String) -> Trace {
+        let mut way: Vec<_> = last.map(|step| (number, step)).into_iter().collect();
+        let mut at = number;
+        while let Some(previous) = at.checked_sub(1) {
+            way.push(self.from[previous]);
+            at = self.from[previous].0;
         }
-        while let Some(previous) = number.checked_sub(1) {
-            let (before, step) = self.from[previous];
-            steps.push(machine.describe(&self.states[before], &step));
-            number = before;
+        way.reverse();
+        let describe = |(before, step): (usize, Step)| {
+            let state: &State = &self.states[before];
+            machine.describe(state, &step)
+        };
+        Trace {
+            what,
+            steps: way.into_iter().flat_map(describe).collect(),
         }
-        steps.reverse();
-        Trace { what, steps }
     }
 }
 

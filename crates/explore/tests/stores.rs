@@ -190,6 +190,7 @@ fn traces_tell_what_happens() {
     assert_eq!(
         trace.to_string(),
         "  core 0: store of 0x2 to site 0\n  \
+           core 0: fence\n  \
            core 1 fetches site 0: off\n  \
            core 1 executes site 0: off\n  \
            => site 0 is executed as off before a commit has returned"

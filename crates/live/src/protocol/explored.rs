@@ -1,0 +1,464 @@
+//! The protocols on a model of instruction fetch: `run` itself decides what is done, the model finds
+//! everything that threads may then execute. `docs/protocols.md` says what this shows.
+
+use std::fmt::Write as _;
+
+use nopal_explore::{
+    Action, Form, Head as ModelHead, Layout, Op, Outcome, Patching, Promise, Site,
+};
+use nopal_icache::{CacheMaintenance, Operation};
+
+use super::*;
+use Protocol::{Direct, Strict};
+
+const LINE: usize = 64;
+const ERROR: nopal_icache::Error = nopal_icache::Error::Broadcast { errno: 12 };
+
+const MIXTURE: Layout = x86(Promise::AnyMixture);
+const BREAKPOINT: Layout = x86(Promise::BreakpointOnly);
+const ARMS: [Layout; 4] = [
+    arm(false, false),
+    arm(false, true),
+    arm(true, true),
+    arm(true, false),
+];
+
+const fn x86(promise: Promise) -> Layout {
+    let units = [0, 1, 2];
+    Layout::X86 { units, promise }
+}
+
+const fn arm(dic: bool, idc: bool) -> Layout {
+    Layout::Arm { dic, idc }
+}
+
+/// What `clear_cache` has to do on the machine.
+fn maintenance(layout: Layout) -> CacheMaintenance {
+    match layout {
+        Layout::Arm { dic, idc } => CacheMaintenance::ByAddress {
+            data_line: (!idc).then_some(LINE),
+            instruction_line: (!dic).then_some(LINE),
+        },
+        _ => CacheMaintenance::Coherent,
+    }
+}
+
+/// Writes down what a run does.
+struct Recorder {
+    maintenance: CacheMaintenance,
+    /// Where sites start.
+    starts: Vec<u32>,
+    /// The targets that their tails name.
+    tails: Vec<u8>,
+    ops: Vec<Op>,
+    /// Broadcasts to be made before one fails.
+    fail_after: Option<usize>,
+}
+
+impl Recorder {
+    fn site(&self, edit: &Edit) -> u8 {
+        let site = self.starts.iter().position(|&start| start == edit.start);
+        site.expect("edits are of these sites") as u8
+    }
+}
+
+impl Memory for Recorder {
+    fn write_head(&mut self, edit: &Edit, head: Head) {
+        let site = self.site(edit);
+        let head = match head {
+            Head::On => ModelHead::On(self.tails[site as usize]),
+            Head::Off => ModelHead::Off,
+            Head::Trap => ModelHead::Trap,
+        };
+        self.ops.push(Op::Head { site, head });
+    }
+
+    fn write_tail(&mut self, edit: &Edit) {
+        let (site, target) = (self.site(edit), edit.tail as u8);
+        self.tails[site as usize] = target;
+        self.ops.push(Op::Tail { site, target });
+    }
+
+    fn clear_cache(&mut self, line: usize) -> Result<(), nopal_icache::Error> {
+        let sites = |at: usize| {
+            let starts = (0u8..).zip(&self.starts);
+            let inside = starts.filter(|(_, start)| (at..at + LINE).contains(&(**start as usize)));
+            inside.map(|(site, _)| site).collect()
+        };
+        let ops = &mut self.ops;
+        self.maintenance.each_operation(line, GRANULE, |operation| {
+            ops.push(match operation {
+                Operation::CleanData(at) => Op::Clean(sites(at)),
+                Operation::InvalidateInstructions(at) => Op::Invalidate(sites(at)),
+                Operation::Complete => Op::Complete,
+                Operation::Synchronize => Op::Synchronize,
+            });
+        });
+        Ok(())
+    }
+
+    fn broadcast(&mut self) -> Result<(), nopal_icache::Error> {
+        if let Some(left) = &mut self.fail_after {
+            match left.checked_sub(1) {
+                Some(fewer) => *left = fewer,
+                None => {
+                    self.fail_after = None;
+                    return Err(ERROR);
+                }
+            }
+        }
+        self.ops.push(Op::Broadcast);
+        Ok(())
+    }
+}
+
+/// What a site calls, if it is on.
+type Calls = Option<u8>;
+
+/// A site's name for what it is.
+fn form(calls: Calls) -> Form {
+    calls.map_or(Form::Off, Form::On)
+}
+
+/// Sites, and commits that change them.
+struct Story {
+    protocol: Protocol,
+    layout: Layout,
+    recorder: Recorder,
+    /// What the sites call, by the records of the space.
+    now: Vec<Calls>,
+    patching: Patching,
+}
+
+impl Story {
+    /// Sites at some offsets, each with what it calls; one that is off called 1 before.
+    fn new(protocol: Protocol, layout: Layout, sites: &[(u32, Calls)]) -> Story {
+        let now: Vec<Calls> = sites.iter().map(|site| site.1).collect();
+        let tails: Vec<u8> = now.iter().map(|calls| calls.unwrap_or(1)).collect();
+        let site = |(calls, &target): (&Calls, _)| Site {
+            on: calls.is_some(),
+            target,
+        };
+        Story {
+            protocol,
+            layout,
+            patching: Patching {
+                layout,
+                sites: now.iter().zip(&tails).map(site).collect(),
+                allowed: vec![now.iter().map(|&calls| vec![form(calls)]).collect()],
+                threads: 1,
+                window: 2,
+            },
+            recorder: Recorder {
+                maintenance: maintenance(layout),
+                starts: sites.iter().map(|site| site.0).collect(),
+                tails,
+                ops: Vec::new(),
+                fail_after: None,
+            },
+            now,
+        }
+    }
+
+    /// Performs a commit: sites, and what they are to call. Threads may execute, until it returns,
+    /// the old and the new form, no effect while a site is moved, and a trap while it is changed
+    /// strictly.
+    fn commit(&mut self, changes: &[(usize, Calls)]) -> Result<(), Failure> {
+        let edit = |&(site, to): &(usize, Calls)| Edit {
+            start: self.recorder.starts[site],
+            tail: to.map_or(0, u32::from),
+            new_tail: to.is_some_and(|to| to != self.recorder.tails[site]),
+            was_on: self.now[site].is_some(),
+            on: to.is_some(),
+        };
+        let edits: Vec<Edit> = changes.iter().map(edit).collect();
+        let last = self.patching.allowed.len() - 1;
+        for (edit, &(site, to)) in edits.iter().zip(changes) {
+            let allowed = &mut self.patching.allowed[last][site];
+            allowed.push(form(to));
+            if edit.is_move() {
+                allowed.push(Form::Off);
+            }
+            if self.protocol == Strict {
+                allowed.push(Form::Trap);
+            }
+        }
+        let outcome = run(self.protocol, &mut self.recorder, &edits);
+        for (edit, &(site, to)) in edits.iter().zip(changes) {
+            match outcome {
+                Ok(()) | Err(Failure::Unsettled(_)) => self.now[site] = to,
+                Err(Failure::MovesOff(_)) if edit.is_move() => self.now[site] = None,
+                Err(_) => {}
+            }
+        }
+        if outcome.is_ok() {
+            self.recorder.ops.push(Op::Return);
+            let now = self.now.iter().map(|&calls| vec![form(calls)]).collect();
+            self.patching.allowed.push(now);
+        }
+        outcome
+    }
+
+    fn with_threads(mut self, threads: usize, window: usize) -> Story {
+        self.patching.threads = threads;
+        self.patching.window = window;
+        self
+    }
+
+    fn actions(&self) -> Vec<Action> {
+        self.patching.actions(&self.recorder.ops)
+    }
+
+    fn explore(&self) -> Outcome {
+        self.patching.explore(&self.actions())
+    }
+
+    /// Threads execute nothing but what they may.
+    fn assert_right(&self) {
+        let outcome = self.explore();
+        if let Some(trace) = outcome.found() {
+            panic!("{:?} on {:?}:\n{trace}", self.protocol, self.layout);
+        }
+    }
+}
+
+/// A change of one site, as the columns of tables name it.
+struct Change {
+    name: &'static str,
+    from: Calls,
+    to: Calls,
+}
+
+const CHANGES: [Change; 4] = [
+    Change {
+        name: "enable",
+        from: None,
+        to: Some(1),
+    },
+    Change {
+        name: "enable elsewhere",
+        from: None,
+        to: Some(2),
+    },
+    Change {
+        name: "disable",
+        from: Some(1),
+        to: None,
+    },
+    Change {
+        name: "move",
+        from: Some(1),
+        to: Some(2),
+    },
+];
+
+impl Change {
+    fn story(&self, protocol: Protocol, layout: Layout) -> Story {
+        let mut story = Story::new(protocol, layout, &[(0, self.from)]);
+        assert_eq!(story.commit(&[(0, self.to)]), Ok(()));
+        story
+    }
+}
+
+/// Where which protocol is right.
+fn supported() -> Vec<(Protocol, Layout)> {
+    let mut all = vec![(Direct, MIXTURE), (Strict, MIXTURE), (Strict, BREAKPOINT)];
+    for protocol in [Direct, Strict] {
+        all.push((protocol, Layout::RiscV));
+        all.extend(ARMS.map(|layout| (protocol, layout)));
+    }
+    all
+}
+
+#[test]
+fn one_site_and_two_threads() {
+    for (protocol, layout) in supported() {
+        for change in &CHANGES {
+            change
+                .story(protocol, layout)
+                .with_threads(2, 2)
+                .assert_right();
+        }
+    }
+}
+
+#[test]
+fn one_site_and_two_commits() {
+    for (protocol, layout) in supported() {
+        for [start, middle, end] in [
+            [Some(1), None, Some(2)],
+            [Some(1), None, Some(1)],
+            [None, Some(2), None],
+            [None, Some(2), Some(3)],
+            [Some(1), Some(2), Some(1)],
+        ] {
+            let mut story = Story::new(protocol, layout, &[(0, start)]);
+            assert_eq!(story.commit(&[(0, middle)]), Ok(()));
+            assert_eq!(story.commit(&[(0, end)]), Ok(()));
+            story.assert_right();
+        }
+    }
+}
+
+/// Batches of two sites, in one line and in two.
+fn batches(protocol: Protocol, layout: Layout) -> Vec<Story> {
+    let mut stories = Vec::new();
+    for second in [16, LINE as u32] {
+        for (from, to) in [
+            ([Some(1), None], [Some(2), Some(2)]),
+            ([Some(1), None], [None, Some(1)]),
+            ([None, None], [Some(1), Some(2)]),
+            ([Some(1), Some(1)], [Some(2), None]),
+        ] {
+            let sites = [(0, from[0]), (second, from[1])];
+            let mut story = Story::new(protocol, layout, &sites);
+            assert_eq!(story.commit(&[(0, to[0]), (1, to[1])]), Ok(()));
+            stories.push(story);
+        }
+    }
+    stories
+}
+
+#[test]
+fn two_sites_in_a_batch() {
+    for (protocol, layout) in supported() {
+        for story in batches(protocol, layout) {
+            story.assert_right();
+        }
+    }
+}
+
+#[test]
+fn two_sites_and_two_threads() {
+    for (protocol, layout) in [
+        (Direct, MIXTURE),
+        (Strict, BREAKPOINT),
+        (Direct, ARMS[0]),
+        (Direct, Layout::RiscV),
+    ] {
+        for story in batches(protocol, layout) {
+            story.with_threads(2, 1).assert_right();
+        }
+    }
+}
+
+/// A broadcast that fails leaves each site such that every thread executes its old or new form, the
+/// next commit, of another site, leaves it as the records say, and one of the site itself changes it.
+#[test]
+fn any_broadcast_may_fail() {
+    for (protocol, layout) in supported() {
+        for change in &CHANGES {
+            let whole = change.story(protocol, layout).recorder.ops;
+            let broadcasts = whole.iter().filter(|op| **op == Op::Broadcast).count();
+            for fail_after in 0..broadcasts {
+                let mut story = fail(protocol, layout, change, fail_after);
+                story.assert_right();
+                assert_eq!(story.commit(&[(0, Some(3))]), Ok(()));
+                story.assert_right();
+            }
+        }
+    }
+}
+
+fn fail(protocol: Protocol, layout: Layout, change: &Change, fail_after: usize) -> Story {
+    let sites = [(0, change.from), (LINE as u32, None)];
+    let mut story = Story::new(protocol, layout, &sites);
+    story.recorder.fail_after = Some(fail_after);
+    assert!(story.commit(&[(0, change.to)]).is_err());
+    let outcome = form(story.now[0]);
+    story.patching.allowed[0][0].push(outcome);
+    // What a space does first after a commit that failed.
+    story.recorder.broadcast().unwrap();
+    assert_eq!(story.commit(&[(1, Some(2))]), Ok(()));
+    if protocol == Strict && outcome == Form::Off {
+        // A trap that stands for off.
+        story.patching.allowed[1][0].push(Form::Trap);
+    }
+    story
+}
+
+/// Nobody but AMD promises what direct needs on x86-64.
+#[test]
+fn direct_is_not_right_where_only_breakpoints_may_be_met() {
+    for change in &CHANGES {
+        let outcome = change.story(Direct, BREAKPOINT).explore();
+        let trace = outcome.found().expect("a byte changes under a thread");
+        assert!(trace.what.contains("unpredictable"), "{trace}");
+    }
+}
+
+/// What happens without an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Without {
+    /// Nothing wrong.
+    Fine,
+    /// A thread calls what it was not, or not yet, to call.
+    WrongCall,
+    /// A thread executes bytes about which nothing is promised.
+    Unpredictable,
+    /// A thread executes the old form, or none, after the commit.
+    Stale,
+}
+
+impl Without {
+    fn of(story: &Story, actions: &[Action]) -> Without {
+        let outcome = story.patching.explore(actions);
+        match outcome.found().map(|trace| trace.what.as_str()) {
+            None => Without::Fine,
+            Some(what) if what.contains("unpredictable") => Without::Unpredictable,
+            Some(what) if what.contains("mixture") => Without::WrongCall,
+            Some(what) if what.contains("after the commit") => Without::Stale,
+            Some(what) if what.contains("as call") => Without::WrongCall,
+            Some(what) => panic!("{:?} on {:?}: {what}", story.protocol, story.layout),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Without::Fine => "–",
+            Without::WrongCall => "wrong call",
+            Without::Unpredictable => "unpredictable",
+            Without::Stale => "stale",
+        }
+    }
+}
+
+/// An operation's place in a table: the step of the protocol, its name, and which of that name.
+type Place = (usize, String, usize);
+
+/// Everything a commit does, and what happens without each.
+fn without_each(story: &Story) -> Vec<(Place, Without)> {
+    let actions = story.actions();
+    let broadcasts = story.recorder.ops.iter().filter(|op| **op == Op::Broadcast).count();
+    // Both protocols leave out the steps that have nothing to do.
+    let mut steps: Vec<usize> = match (broadcasts, story.protocol) {
+        (1, _) => vec![3],
+        (2, Direct) => vec![2, 3],
+        (2, Strict) => vec![1, 3],
+        _ => vec![1, 2, 3],
+    };
+    let mut rows: Vec<(Place, Without)> = Vec::new();
+    for (i, action) in actions.iter().enumerate().filter(|(_, a)| !a.is_return()) {
+        let mut rest = actions.clone();
+        rest.remove(i);
+        let same = |row: &&(Place, _)| row.0.0 == steps[0] && row.0.1 == action.name;
+        let place = (steps[0], action.name.clone(), rows.iter().filter(same).count());
+        rows.push((place, Without::of(story, &rest)));
+        if action.name == "broadcast" {
+            steps.remove(0);
+        }
+    }
+    rows
+}
+
+#[test]
+fn dump() {
+    for (protocol, layout) in supported() {
+        for change in &CHANGES {
+            println!("{protocol:?} {layout:?} {}", change.name);
+            for (place, without) in without_each(&change.story(protocol, layout)) {
+                println!("    {place:?} {}", without.name());
+            }
+        }
+    }
+}
