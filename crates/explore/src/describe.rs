@@ -31,6 +31,13 @@ impl Machine {
                 let inst = self.inst(&state.inst(core, index));
                 format!("core {core}: {inst} takes effect on core {at}")
             }
+            Step::Evict { core, loc } => {
+                format!(
+                    "the instruction cache of core {core} loses {}",
+                    self.name(loc)
+                )
+            }
+            Step::WriteBack { loc } => format!("{} is written back", self.name(loc)),
         }
     }
 

@@ -84,6 +84,19 @@ pub struct Machine {
     pub names: Vec<String>,
     /// Its cores.
     pub cores: Vec<Core>,
+    /// Which steps are taken.
+    pub detail: Detail,
+}
+
+/// How much of what a machine does are steps of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// What makes a difference. The rest happens at once, or not at all, whichever allows more.
+    Reduced,
+    /// Also the execution of fences, branches and context synchronization, which may be late, and
+    /// that caches write back and lose lines by themselves. Many more states with the same
+    /// outcomes: this is how the reduction is tested.
+    Everything,
 }
 
 /// A moment of a run.
@@ -160,6 +173,18 @@ pub enum Step {
         /// The core where it takes effect.
         at: usize,
     },
+    /// An instruction cache loses a location.
+    Evict {
+        /// The core whose cache it is.
+        core: usize,
+        /// The location.
+        loc: Loc,
+    },
+    /// The next value of a location reaches the point of unification.
+    WriteBack {
+        /// The location.
+        loc: Loc,
+    },
 }
 
 impl State {
@@ -224,6 +249,37 @@ impl CoreState {
                 || earlier.iter().enumerate().all(|(i, e)| known(i, e.inst.address())))
     }
 
+    /// Whether what the instruction at a position reads is known.
+    fn known(&self, index: usize) -> bool {
+        match self.window[index].inst {
+            Inst::BranchIf { reg, .. } | Inst::Zero { from: reg, .. } => {
+                self.read(index, reg).is_some()
+            }
+            _ => true,
+        }
+    }
+
+    /// Goes where a branch goes, if that is not where fetch went.
+    fn resolve(&mut self, index: usize) {
+        let Entry { inst, next, .. } = self.window[index];
+        if let Inst::BranchIf {
+            reg,
+            equals,
+            to,
+            or,
+        } = inst
+        {
+            let right = match self.read(index, reg) == Some(equals) {
+                true => to,
+                false => or,
+            };
+            if right != next {
+                self.squash(index + 1);
+                self.pc = right;
+            }
+        }
+    }
+
     /// Discards what is fetched from a position on.
     fn squash(&mut self, index: usize) {
         if let Some(entry) = self.window.get(index) {
@@ -277,7 +333,26 @@ impl Machine {
             self.fetches(state, core, &mut steps);
             self.executions(state, core, &mut steps);
         }
+        if self.detail == Detail::Everything {
+            self.losses(state, &mut steps);
+        }
         steps
+    }
+
+    /// What caches do by themselves.
+    fn losses(&self, state: &State, steps: &mut Vec<Step>) {
+        for (loc, cell) in state.cells.iter().enumerate() {
+            let stale = (1u16 << cell.unified) - 1;
+            let loc = loc as Loc;
+            if cell.unified + 1 < cell.history.len() {
+                steps.push(Step::WriteBack { loc });
+            }
+            for (core, now) in state.cores.iter().enumerate() {
+                if now.visible[loc as usize] & stale != 0 {
+                    steps.push(Step::Evict { core, loc });
+                }
+            }
+        }
     }
 
     /// The slot that a core can fetch.
@@ -331,7 +406,14 @@ impl Machine {
                 continue;
             }
             match entry.inst {
-                Inst::Load { .. } | Inst::Store { .. } | Inst::Site(_) | Inst::Jump { .. } => {
+                Inst::Load { .. }
+                | Inst::Store { .. }
+                | Inst::Clean { .. }
+                | Inst::Site(_)
+                | Inst::Jump { .. } => steps.push(Step::Execute { core, index }),
+                Inst::Fence(_) | Inst::Sync | Inst::BranchIf { .. }
+                    if self.detail == Detail::Everything && now.known(index) =>
+                {
                     steps.push(Step::Execute { core, index });
                 }
                 Inst::Invalidate { .. } | Inst::Rendezvous => {
@@ -376,6 +458,11 @@ impl Machine {
             }
             Step::Execute { core, index } => self.execute(&mut state, core, index),
             Step::Reach { core, index, at } => self.reach(&mut state, core, index, at),
+            Step::Evict { core, loc } => refill(&mut state, core, loc),
+            Step::WriteBack { loc } => {
+                state.cells[loc as usize].unified += 1;
+                self.forget(&mut state, Locs::one(loc));
+            }
         }
         self.settle(&mut state, note);
         state
@@ -410,6 +497,12 @@ impl Machine {
                 let new = state.load(loc) & !mask | value & mask;
                 self.store(state, loc, new);
             }
+            Inst::Clean { locs, .. } => {
+                clean(state, locs);
+                self.forget(state, locs);
+            }
+            Inst::BranchIf { .. } => state.cores[core].resolve(index),
+            Inst::Sync => self.synchronize(state, core, index + 1),
             _ => {}
         }
         let entry = &mut state.cores[core].window[index];
@@ -466,7 +559,7 @@ impl Machine {
     }
 
     /// Does what may as well be done at once, since delay allows nothing more: retiring, fetching
-    /// what nobody changes, fences, branches whose outcome is known, and cleaning.
+    /// what nobody changes, fences, and branches whose outcome is known.
     fn settle(&self, state: &mut State, note: &mut dyn FnMut(usize, Inst)) {
         for core in 0..self.cores.len() {
             loop {
@@ -510,27 +603,11 @@ impl Machine {
             }
             match entry.inst {
                 Inst::Set { value, .. } => now.window[index].value = value,
-                Inst::Zero { from, .. } if now.read(index, from).is_some() => {}
-                Inst::BranchIf {
-                    reg,
-                    equals,
-                    to,
-                    or,
-                } => {
-                    let Some(value) = now.read(index, reg) else {
-                        continue;
-                    };
-                    let next = if value == equals { to } else { or };
-                    if next != entry.next {
-                        now.squash(index + 1);
-                        now.pc = next;
-                    }
-                }
-                Inst::Fence(_) => {}
-                Inst::Sync => self.synchronize(state, core, index + 1),
-                Inst::Clean { locs, .. } => {
-                    clean(state, locs);
-                    self.forget(state, locs);
+                Inst::Zero { .. } if now.known(index) => {}
+                Inst::Fence(_) | Inst::Sync | Inst::BranchIf { .. }
+                    if self.detail == Detail::Reduced && now.known(index) =>
+                {
+                    self.execute(state, core, index);
                 }
                 _ => continue,
             }

@@ -98,6 +98,7 @@ fn fence_waits(kind: Kind, earlier: &Inst) -> bool {
 fn fence_holds(kind: Kind, later: &Inst) -> bool {
     match kind {
         Kind::Stores => matches!(later, Inst::Store { .. }),
-        Kind::Loads | Kind::Full | Kind::Completion => data(later).is_some() || is_fence(later),
+        Kind::Loads => matches!(later, Inst::Load { .. } | Inst::Store { .. }) || is_fence(later),
+        Kind::Full | Kind::Completion => data(later).is_some() || is_fence(later),
     }
 }

@@ -1,7 +1,7 @@
 //! Patch sites under running threads: one core changes them, others execute them in a loop.
 
 use crate::inst::{Event, Fence, Form, Inst, Loc, Locs, Word};
-use crate::machine::{Arch, Core, Machine, Slot, State};
+use crate::machine::{Arch, Core, Detail, Machine, Slot, State};
 use crate::search::{Goal, Outcome, search};
 
 /// How sites are laid out, and on which processor.
@@ -125,6 +125,8 @@ pub struct Patching {
     pub threads: usize,
     /// How many instructions they fetch ahead.
     pub window: usize,
+    /// Which steps the machine takes.
+    pub detail: Detail,
 }
 
 /// First bytes and words of sites.
@@ -306,6 +308,7 @@ impl Patching {
             memory: self.memory(),
             names: self.names(),
             cores,
+            detail: self.detail,
         };
         search(&machine, self)
     }

@@ -6,7 +6,8 @@
 //! has IDC, and one that has both.
 
 use nopal_explore::{
-    Arch, Core, Fence, Goal, Inst, Loc, Locs, Machine, Outcome, Reg, Slot, State, Word, search,
+    Arch, Core, Detail, Fence, Goal, Inst, Loc, Locs, Machine, Outcome, Reg, Slot, State, Word,
+    search,
 };
 
 /// Whether an outcome may be seen.
@@ -388,20 +389,21 @@ impl Goal for Litmus {
 
 const MACHINES: [(bool, bool); 3] = [(false, false), (false, true), (true, true)];
 
-fn run(litmus: &Litmus, (dic, idc): (bool, bool)) -> Outcome {
+fn run(litmus: &Litmus, (dic, idc): (bool, bool), detail: Detail) -> Outcome {
     let core = |text| Core { text, window: 8 };
     let machine = Machine {
         arch: Arch::Arm { dic, idc },
         memory: litmus.memory.to_vec(),
         names: Vec::new(),
         cores: (litmus.programs)().into_iter().map(core).collect(),
+        detail,
     };
     search(&machine, litmus)
 }
 
-fn check(litmus: &Litmus, which: [bool; 3]) {
+fn check(litmus: &Litmus, which: [bool; 3], detail: Detail) {
     for (i, machine) in MACHINES.into_iter().enumerate().filter(|(i, _)| which[*i]) {
-        let outcome = run(litmus, machine);
+        let outcome = run(litmus, machine, detail);
         let verdict = match outcome {
             Outcome::Found(_) => A,
             Outcome::Nowhere { .. } => F,
@@ -418,14 +420,25 @@ fn check(litmus: &Litmus, which: [bool; 3]) {
 #[test]
 fn verdicts_computed_from_arms_model() {
     for litmus in TESTS {
-        check(litmus, [true; 3]);
+        check(litmus, [true; 3], Detail::Reduced);
     }
 }
 
 #[test]
 fn verdicts_in_the_catalogue() {
     for (litmus, which) in KINDS {
-        check(litmus, *which);
+        check(litmus, *which, Detail::Reduced);
+    }
+}
+
+#[test]
+fn the_reduction_loses_and_adds_nothing() {
+    for (litmus, which) in TESTS
+        .iter()
+        .map(|litmus| (litmus, [true; 3]))
+        .chain(KINDS.iter().map(|(litmus, which)| (litmus, *which)))
+    {
+        check(litmus, which, Detail::Everything);
     }
 }
 
@@ -443,7 +456,7 @@ fn each_half_of_a_condition_can_be_met() {
                 ..*litmus
             };
             for machine in MACHINES {
-                let outcome = run(&one, machine);
+                let outcome = run(&one, machine, Detail::Reduced);
                 assert!(outcome.found().is_some(), "{} on {machine:?}", litmus.name);
             }
         }

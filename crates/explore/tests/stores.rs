@@ -1,6 +1,6 @@
 //! Rewriting code without a protocol: what goes wrong, and what does not.
 
-use nopal_explore::{Action, Form, Head, Inst, Layout, Op, Patching, Promise, Site};
+use nopal_explore::{Action, Detail, Form, Head, Inst, Layout, Op, Patching, Promise, Site};
 
 const BYTES: [u8; 3] = [0, 1, 2];
 /// The whole site in one aligned unit.
@@ -26,6 +26,7 @@ fn move_a_site(layout: Layout) -> Patching {
         ],
         threads: 1,
         window: 2,
+        detail: Detail::Reduced,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use nopal_explore::{
-    Action, Form, Head as ModelHead, Layout, Op, Outcome, Patching, Promise, Site,
+    Action, Detail, Form, Head as ModelHead, Layout, Op, Outcome, Patching, Promise, Site,
 };
 use nopal_icache::{CacheMaintenance, Operation};
 
@@ -148,6 +148,7 @@ impl Story {
                 allowed: vec![now.iter().map(|&calls| vec![form(calls)]).collect()],
                 threads: 1,
                 window: 2,
+                detail: Detail::Reduced,
             },
             recorder: Recorder {
                 maintenance: maintenance(layout),
@@ -429,7 +430,12 @@ type Place = (usize, String, usize);
 /// Everything a commit does, and what happens without each.
 fn without_each(story: &Story) -> Vec<(Place, Without)> {
     let actions = story.actions();
-    let broadcasts = story.recorder.ops.iter().filter(|op| **op == Op::Broadcast).count();
+    let broadcasts = story
+        .recorder
+        .ops
+        .iter()
+        .filter(|op| **op == Op::Broadcast)
+        .count();
     // Both protocols leave out the steps that have nothing to do.
     let mut steps: Vec<usize> = match (broadcasts, story.protocol) {
         (1, _) => vec![3],
@@ -442,7 +448,11 @@ fn without_each(story: &Story) -> Vec<(Place, Without)> {
         let mut rest = actions.clone();
         rest.remove(i);
         let same = |row: &&(Place, _)| row.0.0 == steps[0] && row.0.1 == action.name;
-        let place = (steps[0], action.name.clone(), rows.iter().filter(same).count());
+        let place = (
+            steps[0],
+            action.name.clone(),
+            rows.iter().filter(same).count(),
+        );
         rows.push((place, Without::of(story, &rest)));
         if action.name == "broadcast" {
             steps.remove(0);
@@ -451,14 +461,191 @@ fn without_each(story: &Story) -> Vec<(Place, Without)> {
     rows
 }
 
+/// A table in `docs/protocols.md`: commits side by side, and what happens without each operation.
+fn table(columns: &[(&str, Story)]) -> String {
+    let results: Vec<_> = columns
+        .iter()
+        .map(|(_, story)| without_each(story))
+        .collect();
+    let mut places: Vec<Place> = Vec::new();
+    for result in &results {
+        let mut after = None;
+        for (place, _) in result {
+            let known = places.iter().position(|known| known == place);
+            let at = known.unwrap_or_else(|| {
+                let start = places.iter().position(|known| known.0 >= place.0);
+                let start = start.unwrap_or(places.len());
+                let at = after.map_or(start, |after: usize| start.max(after + 1));
+                places.insert(at, place.clone());
+                at
+            });
+            after = Some(at);
+        }
+    }
+    let names: Vec<_> = columns.iter().map(|column| column.0).collect();
+    let mut text = format!("| step | without | {} |\n|---|---|", names.join(" | "));
+    text += &"---|".repeat(columns.len());
+    for place in &places {
+        let name = place.1.trim_start_matches("site 0: ");
+        let _ = write!(text, "\n| {} | {name} |", place.0);
+        for result in &results {
+            let cell = result.iter().find(|(other, _)| other == place);
+            let _ = write!(
+                text,
+                " {} |",
+                cell.map_or("", |(_, without)| without.name())
+            );
+        }
+    }
+    text + "\n"
+}
+
+fn by_change(protocol: Protocol, layout: Layout) -> String {
+    table(
+        &CHANGES
+            .each_ref()
+            .map(|c| (c.name, c.story(protocol, layout))),
+    )
+}
+
+fn tables() -> String {
+    let enable = |dic, idc| CHANGES[0].story(Direct, arm(dic, idc));
+    format!(
+        "\n**Direct on x86-64**, where any mixture of old and new bytes may be executed:\n\n{}\n\
+         **Strict on x86-64**, where nothing but a breakpoint may replace a byte:\n\n{}\n\
+         **Direct on RISC-V**:\n\n{}\n\
+         **Direct on AArch64**, *enable* by `CTR_EL0`:\n\n{}\n",
+        by_change(Direct, MIXTURE),
+        by_change(Strict, BREAKPOINT),
+        by_change(Direct, Layout::RiscV),
+        table(&[
+            ("neither DIC nor IDC", enable(false, false)),
+            ("IDC", enable(false, true)),
+            ("DIC", enable(true, false)),
+            ("DIC and IDC", enable(true, true)),
+        ]),
+    )
+}
+
+/// `NOPAL_BLESS=1` puts the tables as they are into the document.
 #[test]
-fn dump() {
+fn what_each_operation_is_for() {
+    const BEGIN: &str = "<!-- tables of crates/live/src/protocol/explored.rs -->\n";
+    const END: &str = "<!-- end of tables -->";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/protocols.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = document.split_once(BEGIN).unwrap();
+    let (present, after) = rest.split_once(END).unwrap();
+    let tables = tables();
+    if std::env::var_os("NOPAL_BLESS").is_some() {
+        std::fs::write(path, format!("{before}{BEGIN}{tables}{END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(
+        present, tables,
+        "`NOPAL_BLESS=1 cargo test -p nopal-live` rewrites {path}"
+    );
+}
+
+/// Whatever the document says: without these operations, something is wrong everywhere.
+#[test]
+fn stores_and_the_last_broadcast_are_needed() {
     for (protocol, layout) in supported() {
         for change in &CHANGES {
-            println!("{protocol:?} {layout:?} {}", change.name);
-            for (place, without) in without_each(&change.story(protocol, layout)) {
-                println!("    {place:?} {}", without.name());
+            let rows = without_each(&change.story(protocol, layout));
+            let last_step = |name| rows.iter().rev().find(|((_, n, _), _)| n == name);
+            let tail = last_step("site 0: tail").into_iter();
+            let new_form = match change.to {
+                Some(_) => "site 0: on",
+                None => "site 0: off",
+            };
+            let needed = [last_step(new_form), last_step("broadcast")];
+            for (place, without) in needed.into_iter().map(Option::unwrap).chain(tail) {
+                assert_ne!(*without, Without::Fine, "{protocol:?} {layout:?} {place:?}");
             }
+        }
+    }
+}
+
+/// Where a site is one word, the steps before the last are there for other layouts.
+#[test]
+fn one_word_needs_one_step() {
+    for (protocol, layout) in supported() {
+        if matches!(layout, Layout::X86 { .. }) {
+            continue;
+        }
+        for change in &CHANGES {
+            for (place, without) in without_each(&change.story(protocol, layout)) {
+                let last = place.0 == 3;
+                assert!(
+                    last || without == Without::Fine,
+                    "{protocol:?} {layout:?} {place:?}"
+                );
+            }
+        }
+    }
+}
+
+/// With coherent caches, the completion of stores is seen to twice: by `dsb`, and by the fence of
+/// the broadcast. One of them is needed.
+#[test]
+fn stores_complete_before_cores_are_interrupted() {
+    for dic_only in [true, false] {
+        let story = CHANGES[0].story(Direct, arm(true, !dic_only));
+        let mut actions = story.actions();
+        let fence = actions
+            .iter()
+            .position(|a| a.name == "fence of the broadcast");
+        actions.remove(fence.unwrap());
+        assert_eq!(Without::of(&story, &actions), Without::Fine);
+        actions.retain(|action| action.name != "dsb ish");
+        assert_eq!(Without::of(&story, &actions), Without::Stale);
+    }
+}
+
+/// Neighbours that may change places.
+fn exchangeable(story: &Story) -> Vec<(String, String)> {
+    let actions = story.actions();
+    let harmless = |i: &usize| {
+        let mut other = actions.clone();
+        other.swap(*i, i + 1);
+        Without::of(story, &other) == Without::Fine
+    };
+    let places = (0..actions.len() - 1).filter(harmless);
+    places
+        .map(|i| (actions[i].name.clone(), actions[i + 1].name.clone()))
+        .collect()
+}
+
+#[test]
+fn the_order_of_operations_matters() {
+    for change in &CHANGES {
+        assert_eq!(exchangeable(&change.story(Direct, MIXTURE)), []);
+        assert_eq!(exchangeable(&change.story(Strict, BREAKPOINT)), []);
+    }
+    let enable = |layout| exchangeable(&CHANGES[0].story(Direct, layout));
+    assert_eq!(enable(Layout::RiscV), []);
+    // What nothing depends on where a broadcast follows may also be elsewhere.
+    let pair = |a: &str, b: &str| (a.to_string(), b.to_string());
+    let idle = [
+        pair("dsb ish", "isb"),
+        pair("isb", "fence of the broadcast"),
+        pair("fence of the broadcast", "broadcast"),
+    ];
+    assert_eq!(enable(ARMS[0]), idle);
+    assert_eq!(enable(ARMS[1]), idle);
+}
+
+/// The model leaves out what it takes for irrelevant; it makes no difference to any result here.
+#[test]
+fn the_reduction_makes_no_difference() {
+    for (protocol, layout) in supported() {
+        for change in [&CHANGES[0], &CHANGES[3]] {
+            let mut story = change.story(protocol, layout);
+            let reduced = without_each(&story);
+            story.patching.detail = Detail::Everything;
+            assert_eq!(without_each(&story), reduced);
+            story.assert_right();
         }
     }
 }
