@@ -243,8 +243,7 @@ impl CoreState {
         let earlier = &self.window[..index];
         earlier.iter().all(|e| e.done || !waits(arch, &e.inst, inst))
             && known(index, inst.address())
-            // ISB also waits until the addresses of earlier accesses are known (Arm ARM B2.3.9,
-            // "address dependency" before an ISB).
+            // CSE-ob: ISB also waits until the addresses of earlier accesses are known.
             && (*inst != Inst::Sync
                 || earlier.iter().enumerate().all(|(i, e)| known(i, e.inst.address())))
     }

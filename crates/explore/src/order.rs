@@ -1,7 +1,10 @@
 //! Which instructions of one core wait for which earlier ones.
 //!
-//! Instructions are executed in any order that these rules and the flow of registers leave. Sections
-//! are of the Arm Architecture Reference Manual (DDI 0487), if nothing else is said.
+//! Instructions are executed in any order that these rules and the flow of registers leave. For
+//! AArch64 they are those of the Arm Architecture Reference Manual (DDI 0487), chapter B2 "The AArch64
+//! Application Level Memory Model" and section D7.5 "Ordering and completion of data and instruction
+//! cache instructions"; relations named below are those of Arm's machine-readable version of it
+//! (`aarch64hwreqs.cat` in herdtools7).
 
 use crate::inst::{Fence as Kind, Inst, Locs};
 use crate::machine::Arch;
@@ -11,45 +14,40 @@ pub(crate) fn waits(arch: Arch, earlier: &Inst, later: &Inst) -> bool {
     match (earlier, later) {
         // Sites are executed in the order of the program: what they call shows.
         (_, Inst::Site(_) | Inst::Jump { .. }) => true,
-        // Nothing begins before the caller of a broadcast knows that all cores answered; a site
-        // calls code that may do anything.
-        (Inst::Rendezvous | Inst::Sync | Inst::Site(_) | Inst::Jump { .. }, _) => true,
-        // DSB (B2.3.12 "Data Synchronization Barrier"): completes when what is before it has, and
-        // no later instruction but fetches begins before.
+        // A site calls code that may do anything. Context synchronization is before what is
+        // fetched behind it. Who makes a broadcast goes on when all cores have answered.
+        (Inst::Site(_) | Inst::Jump { .. } | Inst::Sync | Inst::Rendezvous, _) => true,
+        // DSB-ob: DSB completes when everything before it has, and nothing but fetches begins
+        // before that.
         (Inst::Fence(Kind::Completion), _) => true,
         (_, Inst::Fence(Kind::Completion)) => is_access(earlier) || is_fence(earlier),
-        // Effects that cannot be undone wait for branches (B2.3.9, "control dependency"), also
-        // ISB (B2.3.11 "Instruction Synchronization Barrier").
-        (
-            Inst::BranchIf { .. },
-            Inst::Store { .. }
-            | Inst::Clean { .. }
-            | Inst::Invalidate { .. }
-            | Inst::Sync
-            | Inst::Rendezvous,
-        ) => true,
+        // Effects that cannot be undone wait for branches (dob; `CSE-ob` for ISB). For maintenance
+        // this is the verdict of MP.RF+dc.cvau-dmb.ish+ctrl-ic.ivau-dsb.ish-isb.
+        (Inst::BranchIf { .. }, _) => is_effect(later),
         (_, Inst::Sync) => sync_waits(arch, earlier),
-        // An interrupt is sent after the fences before it, but after no other access by itself.
-        (Inst::Fence(_), Inst::Rendezvous) => true,
-        (_, Inst::Rendezvous) => false,
-        // DMB (B2.3.11): data accesses and the cleaning of data caches, which is ordered like a
-        // store, but not the invalidation of instruction caches (D7.5 "Ordering and completion").
+        // An interrupt is sent after the fences before it, but by itself after no access: none of
+        // the architectures orders the store of its request with others without a fence.
+        (_, Inst::Rendezvous) => is_fence(earlier),
+        // bob: DMB concerns data accesses and, if it is a full one, the cleaning of data caches, but
+        // not the invalidation of instruction caches.
         (Inst::Fence(kind), _) => fence_holds(*kind, later),
         (_, Inst::Fence(kind)) => fence_waits(*kind, earlier),
-        _ => match arch {
-            // Total store order (Intel SDM vol. 3A §9.2.2, AMD APM vol. 2 §7.2): only loads pass
-            // earlier stores.
-            Arch::X86 => {
-                !matches!((earlier, later), (Inst::Store { .. }, Inst::Load { .. }))
-                    || same(earlier, later)
-            }
-            Arch::Arm { .. } | Arch::RiscV => same(earlier, later),
-        },
+        // Total store order (Intel SDM vol. 3A §9.2.2, AMD APM vol. 2 §7.2): only loads pass
+        // earlier stores.
+        (Inst::Store { .. }, Inst::Load { .. }) => same(earlier, later),
+        _ if arch == Arch::X86 => true,
+        _ => same(earlier, later),
     }
 }
 
-/// Whether both access a common location, one of them as data: such accesses, and the cleaning of
-/// data by address (D7.5), are in order.
+/// What must not happen on a path that is only guessed.
+fn is_effect(inst: &Inst) -> bool {
+    let maintenance = matches!(inst, Inst::Clean { .. } | Inst::Invalidate { .. });
+    maintenance || matches!(inst, Inst::Store { .. } | Inst::Sync | Inst::Rendezvous)
+}
+
+/// Whether both access a common location: data accesses and the cleaning of data caches by address are
+/// in order then.
 fn same(earlier: &Inst, later: &Inst) -> bool {
     match (data(earlier), data(later)) {
         (Some(a), Some(b)) => a.0 & b.0 != 0,
@@ -76,7 +74,7 @@ fn is_fence(inst: &Inst) -> bool {
 /// What context synchronization waits for beyond branches and earlier completion.
 fn sync_waits(arch: Arch, earlier: &Inst) -> bool {
     match arch {
-        // Neither accesses nor DMB; that addresses are known is seen to by the machine.
+        // ISB waits neither for accesses nor for DMB, but for their addresses: `CoreState::ready`.
         Arch::Arm { .. } => false,
         // Serializing instructions drain the store buffer (Intel SDM vol. 3A §9.3).
         Arch::X86 => is_access(earlier) || is_fence(earlier),
