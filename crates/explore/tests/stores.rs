@@ -112,6 +112,24 @@ fn a_stored_breakpoint_needs_no_alignment() {
     assert_eq!(wrong(&patching, &actions), None);
 }
 
+/// Even if it has no effect, and if nobody can have met the old tail under it.
+#[test]
+fn no_head_may_be_put_over_a_tail_that_is_not_settled() {
+    let patching = move_a_site(x86(BYTES, Promise::BreakpointOnly));
+    let patching = Patching {
+        allowed: vec![vec![vec![Form::On(1), Form::Trap, Form::Off]]],
+        ..patching
+    };
+    let trapped = [head(Head::Trap), Op::Broadcast, tail(2)];
+    assert_eq!(wrong(&patching, &patching.actions(&trapped)), None);
+    for last in [Head::Off, Head::On(2)] {
+        let mut ops = trapped.to_vec();
+        ops.push(head(last));
+        let what = wrong(&patching, &patching.actions(&ops)).expect("old and new tails are met");
+        assert!(what.contains("unpredictable"), "{what}");
+    }
+}
+
 #[test]
 fn a_word_may_be_replaced_by_any_other() {
     for layout in [

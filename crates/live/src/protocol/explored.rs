@@ -163,8 +163,13 @@ impl Story {
 
     /// Performs a commit: sites, and what they are to call. Threads may execute, until it returns,
     /// the old and the new form, no effect while a site is moved, and a trap while it is changed
-    /// strictly.
+    /// strictly. As in a space, sites that call what they are to call are left out.
     fn commit(&mut self, changes: &[(usize, Calls)]) -> Result<(), Failure> {
+        let differs = |(site, to): &&(usize, Calls)| self.now[*site] != *to;
+        let changes: Vec<_> = changes.iter().filter(differs).copied().collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
         let edit = |&(site, to): &(usize, Calls)| Edit {
             start: self.recorder.starts[site],
             tail: to.map_or(0, u32::from),
@@ -174,7 +179,7 @@ impl Story {
         };
         let edits: Vec<Edit> = changes.iter().map(edit).collect();
         let last = self.patching.allowed.len() - 1;
-        for (edit, &(site, to)) in edits.iter().zip(changes) {
+        for (edit, &(site, to)) in edits.iter().zip(&changes) {
             let allowed = &mut self.patching.allowed[last][site];
             allowed.push(form(to));
             if edit.is_move() {
@@ -185,7 +190,7 @@ impl Story {
             }
         }
         let outcome = run(self.protocol, &mut self.recorder, &edits);
-        for (edit, &(site, to)) in edits.iter().zip(changes) {
+        for (edit, &(site, to)) in edits.iter().zip(&changes) {
             match outcome {
                 Ok(()) | Err(Failure::Unsettled(_)) => self.now[site] = to,
                 Err(Failure::MovesOff(_)) if edit.is_move() => self.now[site] = None,
@@ -352,10 +357,12 @@ fn any_broadcast_may_fail() {
             let whole = change.story(protocol, layout).recorder.ops;
             let broadcasts = whole.iter().filter(|op| **op == Op::Broadcast).count();
             for fail_after in 0..broadcasts {
-                let mut story = fail(protocol, layout, change, fail_after);
-                story.assert_right();
-                assert_eq!(story.commit(&[(0, Some(3))]), Ok(()));
-                story.assert_right();
+                fail(protocol, layout, change, fail_after).assert_right();
+                for again in [change.to, Some(3)] {
+                    let mut story = fail(protocol, layout, change, fail_after);
+                    assert_eq!(story.commit(&[(0, again)]), Ok(()));
+                    story.assert_right();
+                }
             }
         }
     }
@@ -376,6 +383,25 @@ fn fail(protocol: Protocol, layout: Layout, change: &Change, fail_after: usize) 
         story.patching.allowed[1][0].push(Form::Trap);
     }
     story
+}
+
+/// The broadcast with which the next commit begins is not enough for heads that were put back.
+#[test]
+fn heads_that_are_put_back_need_maintenance() {
+    let story = fail(Direct, ARMS[0], &CHANGES[3], 0);
+    let actions = story.actions();
+    let restored = actions.iter().position(|a| a.name == "site 0: on").unwrap();
+    for name in ["dc cvau", "ic ivau"] {
+        let rest = &actions[restored..];
+        let at = restored + rest.iter().position(|a| a.name == name).unwrap();
+        let mut without = actions.clone();
+        without.remove(at);
+        let outcome = story.patching.explore(&without);
+        let trace = outcome
+            .found()
+            .expect("the form in between is executed for ever");
+        assert!(trace.what.contains("as off after the commit"), "{trace}");
+    }
 }
 
 /// Nobody but AMD promises what direct needs on x86-64.
