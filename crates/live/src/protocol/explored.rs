@@ -593,6 +593,22 @@ fn stores_and_the_last_broadcast_are_needed() {
     }
 }
 
+/// Nor is anything too much in a batch, where the protocols are made for.
+#[test]
+fn batches_do_nothing_in_vain() {
+    for (protocol, layout) in [(Direct, MIXTURE), (Strict, BREAKPOINT)] {
+        for story in batches(protocol, layout) {
+            let actions = story.actions();
+            for i in (0..actions.len()).filter(|&i| !actions[i].is_return()) {
+                let mut rest = actions.clone();
+                let without = rest.remove(i).name;
+                let outcome = story.patching.explore(&rest);
+                assert!(outcome.found().is_some(), "{protocol:?} without {without}");
+            }
+        }
+    }
+}
+
 /// Where a site is one word, the steps before the last are there for other layouts.
 #[test]
 fn one_word_needs_one_step() {
