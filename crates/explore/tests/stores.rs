@@ -186,6 +186,11 @@ fn two_instructions_cannot_be_changed_under_a_thread_between_them() {
     let outcome = patching.explore(&patching.actions(&ops));
     let trace = outcome.found().expect("half of an old target is used");
     assert!(trace.what.contains("call of a mixture"), "{trace}");
+    let document = include_str!("../../../docs/protocols.md");
+    assert!(
+        document.contains(&trace.to_string()),
+        "docs/protocols.md differs from\n{trace}"
+    );
     // Without a thread between the two, the same order of operations is fine.
     let kept = Patching {
         layout: Layout::RiscV,
@@ -195,7 +200,7 @@ fn two_instructions_cannot_be_changed_under_a_thread_between_them() {
 }
 
 #[test]
-fn traces_tell_what_happens() {
+fn traces_name_the_shortest_way() {
     let patching = Patching {
         allowed: vec![vec![vec![Form::On(1)]], vec![vec![Form::Off]]],
         ..move_a_site(Layout::RiscV)
