@@ -1,5 +1,6 @@
 //! How a code space is set up.
 
+use crate::os::PerCpu;
 use crate::{Error, Result, isa};
 
 const DEFAULT_RESERVE: usize = 1 << 30;
@@ -35,12 +36,25 @@ pub enum VectorState {
     Xmm,
 }
 
+/// Where count hooks count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Counters {
+    /// A word for each CPU and site, incremented by plain instructions in restartable sequences
+    /// (`rseq(2)`). Needs Linux 4.18 and a C library that registers threads for them, as glibc does
+    /// from version 2.35 on.
+    PerCpu,
+    /// One word for each site, incremented by locked instructions, whose address can be had
+    /// ([`CountHook::counter_address`](crate::CountHook::counter_address)).
+    Shared,
+}
+
 /// The settings of a [`CodeSpace`](crate::CodeSpace).
 #[derive(Clone, Debug)]
 pub struct SpaceConfig {
     reserve: usize,
     protocol: Option<Protocol>,
     vector_state: VectorState,
+    counters: Option<Counters>,
 }
 
 impl Default for SpaceConfig {
@@ -56,6 +70,7 @@ impl SpaceConfig {
             reserve: DEFAULT_RESERVE,
             protocol: None,
             vector_state: VectorState::Full,
+            counters: None,
         }
     }
 
@@ -77,6 +92,24 @@ impl SpaceConfig {
     pub fn vector_state(&mut self, state: VectorState) -> &mut Self {
         self.vector_state = state;
         self
+    }
+
+    /// Where count hooks count; by default [`Counters::PerCpu`] if that is possible, else
+    /// [`Counters::Shared`]. Counts are exact with both.
+    pub fn counters(&mut self, counters: Counters) -> &mut Self {
+        self.counters = Some(counters);
+        self
+    }
+
+    /// How count stubs count per CPU, if they do.
+    pub(crate) fn chosen_counters(&self) -> Result<Option<PerCpu>> {
+        match (self.counters, PerCpu::get()) {
+            (Some(Counters::Shared), _) => Ok(None),
+            (Some(Counters::PerCpu), None) => Err(Error::Unsupported(
+                "counters per CPU without restartable sequences; use Counters::Shared",
+            )),
+            (_, per_cpu) => Ok(per_cpu),
+        }
     }
 
     pub(crate) fn chosen_protocol(&self) -> Protocol {

@@ -6,6 +6,7 @@ compile_error!("nopal-live supports x86-64 Linux only so far");
 
 mod code;
 mod config;
+mod counter;
 mod directory;
 mod error;
 mod hook;
@@ -23,7 +24,7 @@ mod state;
 mod trap;
 
 pub use code::{Allocation, Code};
-pub use config::{Protocol, SpaceConfig, VectorState};
+pub use config::{Counters, Protocol, SpaceConfig, VectorState};
 pub use error::{Error, Result, SiteDefect};
 pub use hook::{CallHook, CountHook, Hook, OnceHook};
 pub use index::CodeInfo;

@@ -25,12 +25,27 @@ pub(crate) enum StubKind {
 }
 
 impl StubKind {
-    /// Bytes of data per stub.
+    /// Bytes of data per stub, beside its counters.
     pub(crate) fn data_size(self) -> usize {
         match self {
-            StubKind::Count | StubKind::Call => 8,
+            StubKind::Count => 0,
             StubKind::Once => 1,
+            StubKind::Call => 8,
         }
+    }
+
+    /// Counters per stub.
+    pub(crate) const fn counters(self) -> usize {
+        match self {
+            StubKind::Count => 1,
+            StubKind::Once => 0,
+            StubKind::Call => 2,
+        }
+    }
+
+    /// Binary logarithm of the bytes in a row of a block's counters.
+    pub(crate) const fn row_shift(self) -> u32 {
+        (BLOCK_SLOTS * 8 * self.counters()).trailing_zeros()
     }
 
     /// Offset of the block's shared data in the block's data: on a line of its own.
@@ -75,6 +90,8 @@ pub(crate) struct Block {
     pub(crate) code: usize,
     /// Offset of the block's data in the data range.
     pub(crate) data: usize,
+    /// Position of its counters among those of the space, if it has some.
+    pub(crate) counters: usize,
 }
 
 /// Who has a stub.
@@ -87,6 +104,8 @@ struct Entry {
     attached: bool,
     /// Whether a hit has been reported since the stub was last armed.
     reported: bool,
+    /// What its counter was when its owner last had none counted.
+    zero: u64,
 }
 
 /// All stubs of a space.
@@ -123,6 +142,7 @@ impl Slots {
             next: SlotList::default(),
             attached: false,
             reported: false,
+            zero: 0,
         }));
         // In reverse, so that stubs are handed out in ascending order.
         let slots = (first..first + BLOCK_SLOTS).rev();
@@ -168,6 +188,14 @@ impl Slots {
         self.entry_mut(slot).reported = reported;
     }
 
+    pub(crate) fn zero(&self, slot: Slot) -> u64 {
+        self.entry(slot).zero
+    }
+
+    pub(crate) fn set_zero(&mut self, slot: Slot, zero: u64) {
+        self.entry_mut(slot).zero = zero;
+    }
+
     /// The stub in a site's list that belongs to `owner`.
     pub(crate) fn find(&self, list: SlotList, owner: HookId) -> Option<Slot> {
         self.iter(list)
@@ -208,6 +236,7 @@ impl Slots {
             next,
             attached: true,
             reported: false,
+            zero: 0,
         };
         Some(slot)
     }
@@ -257,6 +286,7 @@ mod tests {
             kind: COUNT,
             code: 0,
             data: 0,
+            counters: 0,
         });
         slots
     }

@@ -5,14 +5,15 @@ use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::code::Allocation;
+use crate::counter::{Counter, CounterBlock};
 use crate::index::{CodeInfo, SiteIndex};
 use crate::memory::{Range, Region};
-use crate::os::ForkGuard;
+use crate::os::{ForkGuard, PerCpu};
 use crate::patch::Patch;
-use crate::slots::{BLOCK_SLOTS, Block, NO_HOOK, StubKind};
+use crate::slots::{Block, NO_HOOK, Slot, StubKind};
 use crate::state::State;
 use crate::trap::Registration;
-use crate::{Error, Protocol, Result, SiteId, SpaceConfig, VectorState, isa};
+use crate::{Counters, Error, Protocol, Result, SiteId, SpaceConfig, VectorState, isa};
 
 /// Executable memory for one engine: a reserved range from which code is allocated, with the stubs
 /// its sites call beside it.
@@ -28,6 +29,8 @@ pub struct CodeSpace {
     state: Mutex<State>,
     protocol: Protocol,
     vector_state: VectorState,
+    /// How count stubs count per CPU, if they do.
+    per_cpu: Option<PerCpu>,
     fork_guard: ForkGuard,
 }
 
@@ -49,6 +52,7 @@ impl CodeSpace {
             region: ManuallyDrop::new(region),
             protocol: config.chosen_protocol(),
             vector_state: config.chosen_vector_state(),
+            per_cpu: config.chosen_counters()?,
             fork_guard: ForkGuard::new()?,
         }))
     }
@@ -114,6 +118,14 @@ impl CodeSpace {
     /// The vector registers that call hooks preserve.
     pub fn vector_state(&self) -> VectorState {
         self.vector_state
+    }
+
+    /// Where count hooks count.
+    pub fn counters(&self) -> Counters {
+        match self.per_cpu {
+            Some(_) => Counters::PerCpu,
+            None => Counters::Shared,
+        }
     }
 
     /// Address of the range.
@@ -203,7 +215,16 @@ impl CodeSpace {
         let data = state.data_used;
         let data_end = data + kind.block_data_size();
         self.region.commit_data(data_end)?;
-        let range = self.allocate_range(state, BLOCK_SLOTS * isa::STUB_SIZE, 64)?;
+        let per_cpu = match kind {
+            StubKind::Count => self.per_cpu,
+            StubKind::Once | StubKind::Call => PerCpu::get(),
+        };
+        let counters = match kind.counters() {
+            0 => None,
+            _ => Some(CounterBlock::new(kind, per_cpu)?),
+        };
+        let len = isa::block_size(kind);
+        let range = self.allocate_range(state, len, 64)?;
         let shared = self.region.data(data + kind.shared_offset());
         // SAFETY: the block's data was just committed and belongs to nobody else; the shared word
         // follows the per-stub data, whose size is a multiple of eight.
@@ -211,8 +232,12 @@ impl CodeSpace {
         let bytes = isa::write_stubs(
             kind,
             self.region.base() + range.offset(),
-            self.region.data(data) as usize,
-            shared as usize,
+            isa::BlockData {
+                own: self.region.data(data) as usize,
+                shared: shared as usize,
+                counters: counters.as_ref().map_or(0, CounterBlock::address),
+                per_cpu,
+            },
         );
         if let Err(error) = self.write_code(range, &bytes) {
             state.ranges.free(range);
@@ -223,8 +248,16 @@ impl CodeSpace {
             kind,
             code: range.offset(),
             data,
+            counters: state.counters.len(),
         });
+        state.counters.extend(counters);
         Ok(())
+    }
+
+    /// A counter of a count or call stub.
+    pub(crate) fn counter(&self, state: &State, slot: Slot, word: usize) -> Counter {
+        let block = state.slots.block(slot);
+        state.counters[block.counters].counter(slot.position(), word)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::counter::CounterBlock;
 use crate::directory::Directory;
 use crate::hook::CallContext;
 use crate::memory::RangeAllocator;
@@ -13,6 +14,8 @@ pub(crate) struct State {
     pub(crate) ranges: RangeAllocator,
     /// Bytes of the data range handed out.
     pub(crate) data_used: usize,
+    /// The counters of blocks of stubs, kept until the space goes.
+    pub(crate) counters: Vec<CounterBlock>,
     pub(crate) directory: Directory,
     pub(crate) slots: Slots,
     pub(crate) hooks: Hooks,
@@ -28,6 +31,7 @@ impl State {
         State {
             ranges: RangeAllocator::new(code_len),
             data_used: 0,
+            counters: Vec::new(),
             directory: Directory::default(),
             slots: Slots::default(),
             hooks: Hooks::default(),

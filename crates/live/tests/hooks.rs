@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 
 use common::{Asm, PROTOCOLS, call, loop_over, space};
-use nopal_live::{Error, SiteId, SpaceConfig, VectorState};
+use nopal_live::{CodeSpace, Counters, Error, SiteId, SpaceConfig, VectorState};
 
 #[test]
 fn counts_are_exact_and_go_on_after_a_pause() {
@@ -38,31 +38,48 @@ fn counts_are_exact_and_go_on_after_a_pause() {
     }
 }
 
+/// More threads than CPUs, and signals all the time, so that many are interrupted while counting.
 #[test]
-fn counts_are_exact_with_two_threads() {
-    let space = space(PROTOCOLS[0]);
-    let code = loop_over(2).publish(&space);
-    let hook = space.count_hook().unwrap();
-    space
-        .patch()
-        .enable_all(code.sites(), &hook)
-        .commit()
-        .unwrap();
-    const TIMES: u64 = 20;
-    const ROUNDS: u64 = 100_000;
-    for _ in 0..TIMES {
-        let start = Barrier::new(2);
+fn counts_are_exact_with_many_threads() {
+    const THREADS: u64 = 7;
+    const ROUNDS: u64 = 400_000;
+    for counters in [Counters::Shared, space(PROTOCOLS[0]).counters()] {
+        let mut config = SpaceConfig::new();
+        let space = CodeSpace::new(config.counters(counters)).unwrap();
+        assert_eq!(space.counters(), counters);
+        let code = loop_over(2).publish(&space);
+        let hook = space.count_hook().unwrap();
+        let mut patch = space.patch();
+        patch.enable_all(code.sites(), &hook).commit().unwrap();
+        let (threads, running) = (Mutex::new(Vec::new()), AtomicU64::new(THREADS));
+        let (start, end) = [(); 2].map(|()| Barrier::new(THREADS as usize + 1)).into();
         std::thread::scope(|scope| {
-            for _ in 0..2 {
+            for _ in 0..THREADS {
                 scope.spawn(|| {
+                    threads.lock().unwrap().push(common::this_thread());
                     start.wait();
                     call(&code, ROUNDS);
+                    running.fetch_sub(1, Ordering::Relaxed);
+                    end.wait();
                 });
             }
+            start.wait();
+            let threads = threads.lock().unwrap();
+            while running.load(Ordering::Relaxed) != 0 {
+                threads.iter().copied().for_each(common::interrupt);
+            }
+            end.wait();
         });
-    }
-    for site in code.sites() {
-        assert_eq!(hook.count(site), 2 * TIMES * ROUNDS);
+        for site in code.sites() {
+            assert_eq!(hook.count(site), THREADS * ROUNDS);
+            let address = hook.counter_address(site);
+            assert_eq!(address.is_some(), counters == Counters::Shared);
+            // SAFETY: the address is that of a word that lives as long as the hook.
+            assert!(address.is_none_or(|word| unsafe { *word } == THREADS * ROUNDS));
+        }
+        hook.reset();
+        call(&code, 3);
+        assert!(hook.counts().iter().all(|&(_, count)| count == 3));
     }
 }
 
@@ -146,7 +163,7 @@ fn spread() -> Asm {
 fn call_hooks_read_and_write_the_frame() {
     for vector_state in [VectorState::Full, VectorState::Xmm] {
         let mut config = SpaceConfig::new();
-        let space = nopal_live::CodeSpace::new(config.vector_state(vector_state)).unwrap();
+        let space = CodeSpace::new(config.vector_state(vector_state)).unwrap();
         let asm = spread();
         let code = asm.publish(&space);
         let site = code.site(0).unwrap();

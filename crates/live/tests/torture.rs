@@ -1,8 +1,9 @@
-//! One thread runs through sites at every offset a line allows, while another changes them.
+//! Threads run through sites at every offset a line allows, while another changes them.
 //!
-//! The code watches itself: around each site it reads the site's counters, so that a call that was
-//! lost, made twice or half made shows at the pass where it happens; and after each round over all
-//! sites it compares every register with what it put there.
+//! The code watches itself. A call leaves its return address below the stack pointer, where the code
+//! puts zero before each site: a call that was half made, or went elsewhere, shows at the pass where it
+//! happens. After each round over all sites the code compares every register with what it put
+//! there. In the end, the calls that the threads saw are the counts of the hooks.
 //!
 //! `NOPAL_TORTURE_TOGGLES` sets the number of site changes per protocol.
 
@@ -12,10 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use common::{Asm, PROTOCOLS, space};
-use nopal_live::{Code, CodeSpace, CountHook, Protocol, SiteId};
+use nopal_live::{Code, CodeSpace, Counters, CountHook, Protocol, SiteId, SpaceConfig};
 
 /// A site may start at 0 to 59 in its line.
 const SITES: usize = 60;
+/// Threads that run the code.
+const RUNNERS: usize = 2;
 const DEFAULT_TOGGLES: u64 = 200_000;
 
 fn toggles() -> u64 {
@@ -25,12 +28,12 @@ fn toggles() -> u64 {
     }
 }
 
-/// What the code writes down; offsets are known to `watched_code`.
+/// What a thread writes down; offsets are known to `watched_code`.
 #[repr(C)]
 struct Report {
     /// Calls seen at each site.
     calls: [AtomicU64; SITES],
-    /// Passes of a site that called more than one hook once.
+    /// Passes of a site that called from elsewhere.
     wrong_calls: AtomicU64,
     /// Registers that were not what they should be.
     wrong_registers: AtomicU64,
@@ -82,17 +85,19 @@ fn pattern(register: usize) -> u64 {
     0x0123_4567_89ab_cdef_u64.rotate_left(7 * register as u32)
 }
 
-/// `fn(rounds, counters: *const [*const u64; 2 * SITES], report: *mut Report)`.
+/// `fn(rounds, report: *mut Report)`.
 ///
-/// In it, `rbx` counts rounds down, `r12` is `counters`, `r14` is `report`, `r13` is the sum of a
-/// site's two counters before the pass; `[rsp]` holds `rsp` itself.
+/// In it, `rbx` counts rounds down, `r14` is `report`, `r12` and `r13` hold patterns, of which `rax`
+/// and `r15` are copies at each site; `[rsp]` holds `rsp` itself.
 fn watched_code() -> Asm {
     let mut asm = Asm::new();
     // push rbx; push rbp; push r12; push r13; push r14; push r15
     asm.emit(&[0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57]);
-    // mov rbx, rdi; mov r12, rsi; mov r14, rdx; push rsp (to find it moved)
-    asm.emit(&[0x48, 0x89, 0xfb, 0x49, 0x89, 0xf4, 0x49, 0x89, 0xd6]);
+    // mov rbx, rdi; mov r14, rsi
+    asm.emit(&[0x48, 0x89, 0xfb, 0x49, 0x89, 0xf6]);
     asm.emit(&[0x48, 0x83, 0xec, 0x08, 0x48, 0x89, 0x24, 0x24]); // sub rsp, 8; mov [rsp], rsp
+    asm.emit_u64(&[0x49, 0xbc], pattern(20)); // mov r12, imm64
+    asm.emit_u64(&[0x49, 0xbd], pattern(21)); // mov r13, imm64
     let round = asm.here();
     for (register, (load, _)) in WATCHED.iter().enumerate() {
         asm.emit_u64(load, pattern(register));
@@ -129,22 +134,27 @@ fn watched_code() -> Asm {
     asm
 }
 
-/// A site at offset `site` of a line, between two readings of its counters.
+/// A site at offset `site` of a line, with zero where a call would leave its return address.
 fn watched_site(asm: &mut Asm, site: usize) {
-    let counters = site as u32 * 16;
-    with_disp(asm, &[0x49, 0x8b, 0x84, 0x24], counters); // mov rax, [r12 + counters]
-    with_disp(asm, &[0x4d, 0x8b, 0xbc, 0x24], counters + 8); // mov r15, [r12 + counters + 8]
-    asm.emit(&[0x4c, 0x8b, 0x28]); // mov r13, [rax]
-    asm.emit(&[0x4d, 0x03, 0x2f]); // add r13, [r15]
+    asm.emit(&[0x48, 0xc7, 0x44, 0x24, 0xf8, 0, 0, 0, 0]); // mov qword [rsp - 8], 0
+    asm.emit(&[0x4c, 0x89, 0xe0, 0x4d, 0x89, 0xef]); // mov rax, r12; mov r15, r13
     asm.pad_to(site);
     asm.site();
-    // rax and r15 must have survived, or what follows reads elsewhere.
-    asm.emit(&[0x48, 0x8b, 0x00]); // mov rax, [rax]
-    asm.emit(&[0x49, 0x03, 0x07]); // add rax, [r15]
-    asm.emit(&[0x4c, 0x29, 0xe8]); // sub rax, r13
-    with_disp(asm, &[0x49, 0x01, 0x86], site as u32 * 8); // add [r14 + 8 * site], rax
-    asm.emit(&[0x48, 0x83, 0xf8, 0x01]); // cmp rax, 1
-    count_if(asm, 0x97, WRONG_CALLS); // seta
+    let end = asm.here();
+    asm.emit(&[0x4c, 0x39, 0xe0]); // cmp rax, r12
+    count_if(asm, 0x95, WRONG_REGISTERS); // setne
+    asm.emit(&[0x4d, 0x39, 0xef]); // cmp r15, r13
+    count_if(asm, 0x95, WRONG_REGISTERS);
+    let back = end as i64 - (asm.here() as i64 + 7);
+    with_disp(asm, &[0x4c, 0x8d, 0x3d], back as u32); // lea r15, [rip + end of the site]
+    asm.emit(&[0x4c, 0x39, 0x7c, 0x24, 0xf8]); // cmp [rsp - 8], r15
+    count_if(asm, 0x94, site as u32 * 8); // sete
+    asm.emit(&[0x4c, 0x39, 0x7c, 0x24, 0xf8]); // cmp [rsp - 8], r15
+    asm.emit(&[0x0f, 0x95, 0xc0]); // setne al
+    asm.emit(&[0x48, 0x83, 0x7c, 0x24, 0xf8, 0x00]); // cmp qword [rsp - 8], 0
+    asm.emit(&[0x41, 0x0f, 0x95, 0xc7]); // setne r15b
+    asm.emit(&[0x44, 0x20, 0xf8]); // and al, r15b
+    count_if(asm, 0x95, WRONG_CALLS);
 }
 
 /// The code, two hooks to change between, and what is expected of them.
@@ -153,15 +163,15 @@ struct Torture {
     code: Code,
     hooks: [CountHook; 2],
     sites: Vec<SiteId>,
-    /// The two counters of each site.
-    counters: Vec<usize>,
-    report: Report,
+    reports: [Report; RUNNERS],
     rounds: u64,
 }
 
 impl Torture {
-    fn new(protocol: Protocol) -> Torture {
-        let space = space(protocol);
+    fn new(protocol: Protocol, counters: Counters) -> Torture {
+        let mut config = SpaceConfig::new();
+        config.reserve(64 << 20).protocol(protocol).counters(counters);
+        let space = CodeSpace::new(&config).unwrap();
         let asm = watched_code();
         for (site, description) in asm.sites.iter().enumerate() {
             assert_eq!(description.ret_offset as usize % 64, (site + 5) % 64);
@@ -169,56 +179,47 @@ impl Torture {
         let code = asm.publish(&space);
         let sites: Vec<SiteId> = code.sites().collect();
         assert_eq!(sites.len(), SITES);
-        let hooks = [space.count_hook().unwrap(), space.count_hook().unwrap()];
-        // Enabling each hook once gives it a counter at every site.
-        for hook in &hooks {
-            let mut patch = space.patch();
-            patch.retarget_all(sites.iter().copied(), hook);
-            assert_eq!(patch.commit().unwrap().changed, SITES);
-        }
-        let counters = sites
-            .iter()
-            .flat_map(|&site| hooks.each_ref().map(|hook| hook.counter_address(site)))
-            .map(|address| address.unwrap() as usize)
-            .collect();
         Torture {
+            hooks: [space.count_hook().unwrap(), space.count_hook().unwrap()],
             space,
             code,
-            hooks,
             sites,
-            counters,
-            report: Report::new(),
+            reports: std::array::from_fn(|_| Report::new()),
             rounds: 0,
         }
     }
 
-    fn run(&self, rounds: u64) {
-        // SAFETY: `watched_code` is a function of this type; the counters live as long as the
-        // hooks, and the report's fields are atomic.
-        let function: extern "C" fn(u64, *const usize, *const Report) =
+    fn run(&self, runner: usize, rounds: u64) {
+        // SAFETY: `watched_code` is a function of this type; the report's fields are atomic.
+        let function: extern "C" fn(u64, *const Report) =
             unsafe { std::mem::transmute(self.code.base()) };
-        function(rounds, self.counters.as_ptr(), &self.report);
+        function(rounds, &self.reports[runner]);
     }
 
-    /// Changes sites until `budget` changes are made, while a thread runs through them.
+    /// Changes sites until `budget` changes are made, while threads run through them.
     fn change_under_fire(&mut self, budget: u64, random: &mut u64) {
         let stop = AtomicBool::new(false);
-        let this = &*self;
-        let rounds = std::thread::scope(|scope| {
-            let runner = scope.spawn(|| {
-                let mut rounds = 0;
-                while !stop.load(Ordering::Relaxed) {
-                    this.run(100);
-                    rounds += 100;
-                }
-                rounds
-            });
+        let (this, stopped) = (&*self, &stop);
+        let rounds: u64 = std::thread::scope(|scope| {
+            let runners: Vec<_> = (0..RUNNERS)
+                .map(|runner| {
+                    scope.spawn(move || {
+                        let mut rounds = 0;
+                        while !stopped.load(Ordering::Relaxed) {
+                            this.run(runner, 100);
+                            rounds += 100;
+                        }
+                        rounds
+                    })
+                })
+                .collect();
             let mut changed = 0;
             while changed < budget {
                 changed += this.change_some(random);
             }
             stop.store(true, Ordering::Relaxed);
-            runner.join().expect("the runner ends")
+            let ends = runners.into_iter().map(|runner| runner.join());
+            ends.map(|rounds| rounds.expect("the runner ends")).sum()
         });
         self.rounds += rounds;
     }
@@ -250,7 +251,7 @@ impl Torture {
             let mut patch = self.space.patch();
             patch.retarget_all(self.sites.iter().copied(), hook);
             patch.commit().unwrap();
-            self.run(ROUNDS);
+            self.run(0, ROUNDS);
             for (now, before) in self.counts().iter().zip(&before) {
                 assert_eq!(now[on], before[on] + ROUNDS);
                 assert_eq!(now[1 - on], before[1 - on]);
@@ -260,7 +261,7 @@ impl Torture {
         let mut patch = self.space.patch();
         patch.disable_all(self.sites.iter().copied());
         assert_eq!(patch.commit().unwrap().changed, SITES);
-        self.run(ROUNDS);
+        self.run(0, ROUNDS);
         assert_eq!(self.counts(), before);
         self.rounds += 3 * ROUNDS;
     }
@@ -270,26 +271,31 @@ impl Torture {
         self.sites.iter().map(count).collect()
     }
 
-    fn check_report(&self) {
-        let report = &self.report;
-        assert_eq!(report.wrong_calls.load(Ordering::Relaxed), 0);
-        assert_eq!(report.wrong_registers.load(Ordering::Relaxed), 0);
-        assert_eq!(report.rounds.load(Ordering::Relaxed), self.rounds);
-        for (seen, counts) in report.calls.iter().zip(self.counts()) {
-            // Every increment was seen by the code, in the pass that made it.
-            assert_eq!(seen.load(Ordering::Relaxed), counts.iter().sum::<u64>());
+    fn check_reports(&self) {
+        let sum = |field: fn(&Report) -> &AtomicU64| -> u64 {
+            let reports = self.reports.iter();
+            reports.map(|r| field(r).load(Ordering::Relaxed)).sum()
+        };
+        assert_eq!(sum(|report| &report.wrong_calls), 0);
+        assert_eq!(sum(|report| &report.wrong_registers), 0);
+        assert_eq!(sum(|report| &report.rounds), self.rounds);
+        for (site, counts) in self.counts().iter().enumerate() {
+            let seen = self.reports.iter().map(|report| &report.calls[site]);
+            let seen: u64 = seen.map(|calls| calls.load(Ordering::Relaxed)).sum();
+            // Every call was counted once.
+            assert_eq!(seen, counts.iter().sum::<u64>());
         }
     }
 }
 
-fn torture(protocol: Protocol) {
+fn torture(protocol: Protocol, counters: Counters) {
     const PARTS: u64 = 8;
-    let mut torture = Torture::new(protocol);
+    let mut torture = Torture::new(protocol, counters);
     let mut random = 0x9e37_79b9_7f4a_7c15;
     for _ in 0..PARTS {
         torture.change_under_fire(toggles().div_ceil(PARTS), &mut random);
         torture.check_when_quiet();
-        torture.check_report();
+        torture.check_reports();
     }
     let quiet_calls = PARTS * 2 * 500;
     let calls: u64 = torture.counts().iter().flatten().sum();
@@ -300,12 +306,22 @@ fn torture(protocol: Protocol) {
 
 #[test]
 fn direct() {
-    torture(Protocol::Direct);
+    torture(Protocol::Direct, any_counters());
 }
 
 #[test]
 fn strict() {
-    torture(Protocol::Strict);
+    torture(Protocol::Strict, any_counters());
+}
+
+#[test]
+fn direct_with_shared_counters() {
+    torture(Protocol::Direct, Counters::Shared);
+}
+
+/// The best this system can do.
+fn any_counters() -> Counters {
+    space(Protocol::Direct).counters()
 }
 
 /// Two threads in the code, call hooks that come and go, and the closures they own.

@@ -4,15 +4,18 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Hook, HookCore, sealed::HookAccess};
+use crate::counter::Counter;
 use crate::index::SiteIndex;
 use crate::isa::RawFrame;
+use crate::os::PerCpu;
+use crate::protocol::{Broadcast, Broadcaster};
 use crate::{SiteFrame, SiteId};
 
-type Closure = Box<dyn Fn(SiteId, &mut SiteFrame) + Send + Sync>;
+pub(super) type Closure = Box<dyn Fn(SiteId, &mut SiteFrame) + Send + Sync>;
 
 /// Calls a Rust function with the site and the guest's registers, which it may read and write.
 ///
@@ -52,35 +55,58 @@ impl fmt::Debug for CallHook {
     }
 }
 
-/// Set in `CallContext::users` when the last handle is gone.
-const CLOSED: usize = 1 << (usize::BITS - 1);
+/// Threads may call the closure.
+const OPEN: u8 = 0;
+/// The last handle is gone, but threads may not have noticed.
+const CLOSING: u8 = 1;
+/// All threads that enter now notice.
+const CLOSED: u8 = 2;
 
 /// What a call stub leads to.
+///
+/// # When the closure is dropped
+/// A thread counts itself in `entered` before it looks at `phase`, and in `left` when it is done.
+/// The counters are plain words where possible, so that the order of a thread's accesses is only
+/// seen by others once a broadcast has made all threads execute a memory barrier: one between
+/// `CLOSING` and `CLOSED`, after which every thread that saw the context open is counted in
+/// `entered`; and one after that, after which every thread that leaves either is counted in `left`
+/// or sees `CLOSED`, and looks for itself. If `left`, read first, equals `entered`, there was a moment
+/// between with no thread inside, and those that came later do not touch the closure.
 pub(crate) struct CallContext {
     index: Arc<SiteIndex>,
-    /// Threads in `enter`, plus `CLOSED`.
-    users: AtomicUsize,
+    entered: Counter,
+    left: Counter,
+    per_cpu: Option<PerCpu>,
+    phase: AtomicU8,
     /// Whether the closure was taken out.
     emptied: AtomicBool,
     /// Whether the closure has panicked.
     panicked: AtomicBool,
     panic_message: Mutex<Option<String>>,
-    /// Some until taken out, which happens once, when `users` is `CLOSED` with no thread counted
-    /// that saw it open.
+    /// Some until taken out, which happens once.
     closure: UnsafeCell<Option<Closure>>,
 }
 
 // SAFETY: the closure is Sync and is called through shared references, except for taking it out,
-// which the protocol of `users` separates from all calls; it is Send, as any thread may drop it.
+// which the protocol described above separates from all calls; it is Send, as any thread may drop
+// it. The counters are atomic, and live as long as the space.
 unsafe impl Sync for CallContext {}
 // SAFETY: as above.
 unsafe impl Send for CallContext {}
 
 impl CallContext {
-    pub(super) fn new(index: Arc<SiteIndex>, closure: Closure) -> Arc<CallContext> {
+    pub(super) fn new(
+        index: Arc<SiteIndex>,
+        entered: Counter,
+        left: Counter,
+        closure: Closure,
+    ) -> Arc<CallContext> {
         Arc::new(CallContext {
             index,
-            users: AtomicUsize::new(0),
+            entered,
+            left,
+            per_cpu: PerCpu::get(),
+            phase: AtomicU8::new(OPEN),
             emptied: AtomicBool::new(false),
             panicked: AtomicBool::new(false),
             panic_message: Mutex::new(None),
@@ -90,42 +116,56 @@ impl CallContext {
 
     /// No new calls; drops the closure now, or lets the last thread in it do so.
     pub(super) fn close(&self) {
-        // As a user of its own, the closer goes through the same exit as everybody else.
-        self.users.fetch_add(1, Ordering::SeqCst);
-        self.users.fetch_or(CLOSED, Ordering::SeqCst);
-        self.leave();
-    }
-
-    fn leave(&self) {
-        // The last user after closing. Later threads see CLOSED, do not touch the closure, and may
-        // come by here as well; the exchange lets only one through.
-        if self.users.fetch_sub(1, Ordering::SeqCst) == CLOSED | 1
-            && !self.emptied.swap(true, Ordering::SeqCst)
-        {
-            // SAFETY: every thread that entered while the context was open has left, and none that
-            // enters now uses the closure.
-            let closure = unsafe { (*self.closure.get()).take() };
-            // Its destructor is foreign code on a guest's stack, where nothing may unwind.
-            let dropped = panic::catch_unwind(AssertUnwindSafe(|| drop(closure)));
-            if let Err(payload) = dropped {
-                self.record_panic(payload);
-            }
+        self.phase.store(CLOSING, Ordering::SeqCst);
+        // Without the broadcasts nobody can tell who is inside: the closure stays until the space
+        // goes.
+        if Broadcaster::default().broadcast().is_err() {
+            return;
+        }
+        self.phase.store(CLOSED, Ordering::SeqCst);
+        if Broadcaster::default().broadcast().is_ok() {
+            self.drop_if_unused();
         }
     }
 
+    /// Drops the closure if no thread is in it. The phase is `CLOSED`.
+    #[cold]
+    fn drop_if_unused(&self) {
+        // The caller's own exit comes before what it reads here.
+        fence(Ordering::SeqCst);
+        let left = self.left.sum();
+        if left != self.entered.sum() || self.emptied.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        // SAFETY: every thread that entered while the context was open has left, and none that
+        // enters now uses the closure; the exchange let only this thread through.
+        let closure = unsafe { (*self.closure.get()).take() };
+        // Its destructor is foreign code on a guest's stack, where nothing may unwind.
+        let dropped = panic::catch_unwind(AssertUnwindSafe(|| drop(closure)));
+        if let Err(payload) = dropped {
+            self.record_panic(payload);
+        }
+    }
+
+    #[inline]
     fn enter(&self, frame: &mut SiteFrame) {
-        let before = self.users.fetch_add(1, Ordering::SeqCst);
-        if before & CLOSED == 0 && !self.panicked.load(Ordering::Relaxed) {
+        // SAFETY: the counters are those of a call stub of this context's space.
+        unsafe { self.entered.increment_call(self.per_cpu) };
+        if self.phase.load(Ordering::Acquire) == OPEN && !self.panicked.load(Ordering::Relaxed) {
             self.call(frame);
         }
-        self.leave();
+        // SAFETY: as above.
+        unsafe { self.left.increment_call(self.per_cpu) };
+        if self.phase.load(Ordering::Acquire) == CLOSED {
+            self.drop_if_unused();
+        }
     }
 
     fn call(&self, frame: &mut SiteFrame) {
         let Some(site) = self.index.site_ending_at(frame.return_address()) else {
             return;
         };
-        // SAFETY: this thread is counted in `users` and saw it open: the closure stays.
+        // SAFETY: this thread is counted in `entered` and saw the context open: the closure stays.
         let Some(closure) = (unsafe { &*self.closure.get() }) else {
             return;
         };

@@ -2,14 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::{Hook, HookCore, sealed::HookAccess};
-use crate::SiteId;
+use crate::slots::Slot;
+use crate::state::State;
+use crate::{CodeSpace, Counters, SiteId};
 
 /// Counts how often each of its sites is passed, exactly, whatever the number of threads.
 ///
-/// Each site has a 64-bit counter of its own. Switching a site off and on again goes on counting.
+/// Each site has a 64-bit counter of its own (or one for each CPU, see [`Counters`]). Switching a
+/// site off and on again goes on counting.
 #[derive(Clone)]
 pub struct CountHook {
     core: Arc<HookCore>,
@@ -27,7 +29,7 @@ impl CountHook {
         let space = self.core.space();
         let mut state = space.lock();
         match space.slot_of(&mut state, self.core.id(), site) {
-            Some(slot) => space.word(&state, slot).load(Ordering::Acquire),
+            Some(slot) => space.counted(&state, slot),
             None => 0,
         }
     }
@@ -42,8 +44,7 @@ impl CountHook {
         let slots = record.slots.iter().copied();
         slots
             .map(|slot| {
-                let count = space.word(&state, slot).load(Ordering::Acquire);
-                (state.slots.site(slot), count)
+                (state.slots.site(slot), space.counted(&state, slot))
             })
             .collect()
     }
@@ -51,22 +52,36 @@ impl CountHook {
     /// Sets all counts to zero. Passes at the same moment may or may not be counted.
     pub fn reset(&self) {
         let space = self.core.space();
-        let state = space.lock();
+        let mut guard = space.lock();
+        let state = &mut *guard;
         if let Some(record) = state.hooks.get(self.core.id()) {
             for &slot in &record.slots {
-                space.word(&state, slot).store(0, Ordering::Release);
+                let sum = space.counter(state, slot, 0).sum();
+                state.slots.set_zero(slot, sum);
             }
         }
     }
 
     /// Address of the 64-bit counter of a site that was enabled for this hook, for reading (or
-    /// inlining into other code) without a lock. It stays valid as long as the hook, and stays the
-    /// site's.
+    /// inlining into other code) without a lock, if there is one: only with [`Counters::Shared`].
+    /// It stays valid as long as the hook, and stays the site's. It counts from wherever it was when
+    /// the site was first enabled; [`reset`](Self::reset) leaves it alone.
     pub fn counter_address(&self, site: SiteId) -> Option<*const u64> {
         let space = self.core.space();
+        if space.counters() != Counters::Shared {
+            return None;
+        }
         let mut state = space.lock();
         let slot = space.slot_of(&mut state, self.core.id(), site)?;
-        Some(space.word(&state, slot).as_ptr().cast_const())
+        Some(space.counter(&state, slot, 0).shared())
+    }
+}
+
+impl CodeSpace {
+    /// What a count stub has counted for its owner.
+    fn counted(&self, state: &State, slot: Slot) -> u64 {
+        let sum = self.counter(state, slot, 0).sum();
+        sum.wrapping_sub(state.slots.zero(slot))
     }
 }
 

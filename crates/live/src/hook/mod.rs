@@ -18,9 +18,10 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use crate::plan::{Action, Operation};
 use crate::slots::{HookId, Slot, StubKind};
 use crate::state::State;
-use crate::{CodeSpace, Result, SiteId};
+use crate::{CodeSpace, Error, Result, SiteId};
 
 pub use call::CallHook;
+use call::Closure;
 pub(crate) use call::{CallContext, dispatch};
 pub use count::CountHook;
 pub use once::OnceHook;
@@ -112,28 +113,28 @@ impl CodeSpace {
         f: impl Fn(SiteId, &mut crate::SiteFrame) + Send + Sync + 'static,
     ) -> Result<CallHook> {
         let mut core = HookCore::new(self, StubKind::Call)?;
-        let context = CallContext::new(Arc::clone(self.index()), Box::new(f));
-        self.attach_context(core.id, &context)?;
+        let context = self.attach_context(core.id, Box::new(f))?;
         core.context = Some(Arc::clone(&context));
         Ok(CallHook::new(core, context))
     }
 
     /// Gives a call hook its stub, and the stub its context.
-    fn attach_context(&self, hook: HookId, context: &Arc<CallContext>) -> Result<()> {
+    fn attach_context(&self, hook: HookId, closure: Closure) -> Result<Arc<CallContext>> {
         let mut guard = self.lock();
         let state = &mut *guard;
         if state.slots.needs_block(StubKind::Call) {
             self.add_block(state, StubKind::Call)?;
         }
-        if let Some(slot) = state.slots.take_unattached(StubKind::Call, hook)
-            && let Some(record) = state.hooks.get_mut(hook)
-        {
-            record.slots.push(slot);
-            let address = Arc::as_ptr(context) as u64;
-            self.word(state, slot).store(address, Ordering::Release);
-            state.contexts.push(Arc::clone(context));
-        }
-        Ok(())
+        let slot = state.slots.take_unattached(StubKind::Call, hook);
+        let slot = slot.ok_or(Error::DataSpaceFull)?;
+        let record = state.hooks.get_mut(hook).ok_or(Error::ForeignHook)?;
+        record.slots.push(slot);
+        let [entered, left] = [0, 1].map(|word| self.counter(state, slot, word));
+        let context = CallContext::new(Arc::clone(self.index()), entered, left, closure);
+        let address = Arc::as_ptr(&context) as u64;
+        self.word(state, slot).store(address, Ordering::Release);
+        state.contexts.push(Arc::clone(&context));
+        Ok(context)
     }
 
     /// Switches off the sites of a hook whose last handle is gone, and gives its stubs up.
@@ -169,7 +170,7 @@ impl CodeSpace {
         self.region().data(offset)
     }
 
-    /// The word of a count or call stub: its counter, or the address of its context.
+    /// The word of a call stub: the address of its context.
     fn word(&self, state: &State, slot: Slot) -> &AtomicU64 {
         let data = self.data_of(state, slot);
         debug_assert_eq!(state.slots.block(slot).kind.data_size(), 8);
@@ -194,9 +195,12 @@ impl CodeSpace {
     }
 
     /// Resets the data of a count or once stub for its new owner.
-    pub(crate) fn clear_data(&self, state: &State, slot: Slot) {
+    pub(crate) fn clear_data(&self, state: &mut State, slot: Slot) {
         match state.slots.block(slot).kind {
-            StubKind::Count => self.word(state, slot).store(0, Ordering::Relaxed),
+            StubKind::Count => {
+                let sum = self.counter(state, slot, 0).sum();
+                state.slots.set_zero(slot, sum);
+            }
             StubKind::Once => self.flag(state, slot).store(0, Ordering::Relaxed),
             StubKind::Call => {}
         }

@@ -3,4 +3,4 @@
 
 mod linux;
 
-pub(crate) use linux::{CodeFile, ForkGuard, Protection, Reservation, page_size, signal};
+pub(crate) use linux::{CodeFile, ForkGuard, PerCpu, Protection, Reservation, page_size, signal};

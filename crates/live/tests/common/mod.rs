@@ -2,7 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use nopal_live::{Code, CodeSpace, Protocol, SiteDesc, SpaceConfig};
 
@@ -96,4 +96,22 @@ pub fn call(code: &Code, argument: u64) -> u64 {
     // during the call.
     let function: extern "C" fn(u64) -> u64 = unsafe { std::mem::transmute(code.base()) };
     function(argument)
+}
+
+/// The calling thread, for [`interrupt`].
+pub fn this_thread() -> libc::pthread_t {
+    // SAFETY: no preconditions.
+    unsafe { libc::pthread_self() }
+}
+
+/// Sends SIGUSR1, whose handler does nothing, to a thread that has not ended.
+pub fn interrupt(thread: libc::pthread_t) {
+    extern "C" fn ignore(_: libc::c_int) {}
+    static HANDLER: Once = Once::new();
+    HANDLER.call_once(|| {
+        // SAFETY: the handler has the type that is asked for.
+        unsafe { libc::signal(libc::SIGUSR1, ignore as *const () as libc::sighandler_t) };
+    });
+    // SAFETY: the caller says that the thread is there.
+    assert_eq!(unsafe { libc::pthread_kill(thread, libc::SIGUSR1) }, 0);
 }

@@ -3,6 +3,7 @@
 mod cpu;
 mod entry;
 mod frame;
+mod percpu;
 mod site;
 mod stub;
 
@@ -10,7 +11,8 @@ pub(crate) use cpu::default_protocol;
 pub(crate) use entry::entry_point;
 pub(crate) use frame::RawFrame;
 pub use frame::SiteFrame;
+pub(crate) use percpu::{current_cpu, increment};
 pub(crate) use site::{
     FILL, SITE_LEN, is_off_form, read_tail, site_end_after_trap, tail_for, write_head, write_tail,
 };
-pub(crate) use stub::{STUB_SIZE, write_stubs};
+pub(crate) use stub::{BlockData, STUB_SIZE, block_size, write_stubs};
