@@ -40,6 +40,17 @@ pub(crate) struct Place {
     index: u32,
 }
 
+impl Place {
+    /// The place `count` sites further on in the same code.
+    #[inline]
+    pub(crate) fn after(self, count: u32) -> Place {
+        Place {
+            index: self.index + count,
+            ..self
+        }
+    }
+}
+
 struct CodeRecord {
     first: u32,
     sites: Box<[SiteRecord]>,
@@ -117,7 +128,19 @@ impl Directory {
         ((index as usize) < record.sites.len()).then_some(Place { code, index })
     }
 
+    /// The record at a place and those after it in the same code, `count` at most.
+    pub(crate) fn run_mut(&mut self, place: Place, count: u32) -> &mut [SiteRecord] {
+        let Some(Some(code)) = self.codes.get_mut(place.code as usize) else {
+            return &mut [];
+        };
+        let from = code.sites.get_mut(place.index as usize..);
+        let from = from.unwrap_or_default();
+        let count = from.len().min(count as usize);
+        &mut from[..count]
+    }
+
     /// The record at a place; the code must still be published.
+    #[inline]
     pub(crate) fn get_mut(&mut self, place: Place) -> Option<&mut SiteRecord> {
         let code = self.codes.get_mut(place.code as usize)?.as_mut()?;
         code.sites.get_mut(place.index as usize)

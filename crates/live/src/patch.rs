@@ -112,10 +112,18 @@ impl<'s> Patch<'s> {
         hook: Option<&dyn Hook>,
     ) -> &mut Self {
         let hook = hook.map_or(NO_HOOK, |hook| self.keep(hook.core()));
-        let operations = sites
-            .into_iter()
-            .map(|site| Operation { action, site, hook });
-        self.operations.extend(operations);
+        let mut sites = sites.into_iter();
+        let Some(site) = sites.next() else {
+            return self;
+        };
+        let mut operation = Operation::new(action, site, hook);
+        for site in sites {
+            if !operation.widen(site) {
+                self.operations.push(operation);
+                operation = Operation::new(action, site, hook);
+            }
+        }
+        self.operations.push(operation);
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::directory::Place;
+use crate::directory::{Place, SiteRecord};
 use crate::patch::Commit;
 use crate::protocol::{self, Broadcast, Broadcaster, CodeMemory, Edit, Failure, Views};
 use crate::slots::{HookId, NO_HOOK, Slot, StubKind};
@@ -18,20 +18,41 @@ pub(crate) enum Action {
     Release,
 }
 
-/// One operation of a patch. `hook` is `NO_HOOK` where the action needs none.
+/// One operation of a patch, on sites with consecutive ids. `hook` is `NO_HOOK` where the action
+/// needs none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operation {
-    pub(crate) action: Action,
-    pub(crate) site: SiteId,
-    pub(crate) hook: HookId,
+    action: Action,
+    hook: HookId,
+    first: SiteId,
+    count: u32,
 }
 
 impl Operation {
-    /// The hook the site calls after the operation, if it called `current` before.
-    fn outcome(&self, current: HookId) -> Result<HookId> {
+    pub(crate) fn new(action: Action, site: SiteId, hook: HookId) -> Operation {
+        Operation {
+            action,
+            hook,
+            first: site,
+            count: 1,
+        }
+    }
+
+    /// Includes the site that follows the last one, if it is that.
+    #[inline]
+    pub(crate) fn widen(&mut self, site: SiteId) -> bool {
+        let next = self.first.index().checked_add(self.count);
+        let widened = next == Some(site.index());
+        self.count += u32::from(widened);
+        widened
+    }
+
+    /// The hook a site calls after the operation, if it called `current` before.
+    #[inline]
+    fn outcome(&self, site: SiteId, current: HookId) -> Result<HookId> {
         match self.action {
             Action::Enable if current != NO_HOOK && current != self.hook => {
-                Err(Error::SiteInUse(self.site))
+                Err(Error::SiteInUse(site))
             }
             Action::Enable | Action::Retarget => Ok(self.hook),
             Action::Disable => Ok(NO_HOOK),
@@ -41,13 +62,27 @@ impl Operation {
     }
 }
 
-/// A site whose hook changes.
+/// Sites next to each other in one code, all of which go from one hook to one hook.
 #[derive(Clone, Copy)]
 pub(crate) struct Change {
+    /// The first of them.
     site: SiteId,
     place: Place,
+    count: u32,
     from: HookId,
     to: HookId,
+}
+
+impl Change {
+    /// Its sites, each as a change of its own.
+    fn singles(self) -> impl Iterator<Item = Change> {
+        (0..self.count).map(move |offset| Change {
+            site: SiteId::from_index(self.site.index() + offset),
+            place: self.place.after(offset),
+            count: 1,
+            ..self
+        })
+    }
 }
 
 /// Lists that are used again from commit to commit, so that large ones are allocated once.
@@ -81,11 +116,12 @@ impl CodeSpace {
         Scratch { changes, edits }: &mut Scratch,
     ) -> Result<Commit> {
         plan(state, operations, changes)?;
+        let known = edit_all(state, changes, edits);
         if changes.is_empty() {
             return Ok(Commit::default());
         }
-        for change in &*changes {
-            edits.push(self.edit(state, change)?);
+        if !known {
+            self.aim(state, changes, edits)?;
         }
         if protocol == Protocol::Strict {
             trap::install()?;
@@ -105,33 +141,25 @@ impl CodeSpace {
         let outcome = protocol::run(protocol, &mut memory, edits);
         record(state, changes, edits, outcome)?;
         Ok(Commit {
-            changed: changes.len(),
+            changed: edits.len(),
             broadcasts: broadcaster.made,
         })
     }
 
-    /// What has to be done to a site for a change, with its stub in place.
-    fn edit(&self, state: &mut State, change: &Change) -> Result<Edit> {
-        let unknown = || Error::UnknownSite(change.site);
-        let record = state.directory.get_mut(change.place).ok_or_else(unknown)?;
-        let mut edit = Edit {
-            start: record.end - isa::SITE_LEN as u32,
-            tail: 0,
-            new_tail: false,
-            was_on: change.from != NO_HOOK,
-            on: change.to != NO_HOOK,
-        };
-        if !edit.on || record.reaches == change.to {
-            return Ok(edit);
+    /// Gives every edit that needs it the tail with which its site calls the new hook.
+    fn aim(&self, state: &mut State, changes: &[Change], edits: &mut [Edit]) -> Result<()> {
+        for (change, edit) in singles(changes).zip(edits) {
+            if !edit.new_tail {
+                continue;
+            }
+            let target = self.stub_for(state, &change, change.to)?;
+            let site = self.region().writable(edit.start as usize);
+            // SAFETY: the directory only holds sites of published code, in committed memory.
+            let present = unsafe { isa::read_tail(site) };
+            edit.tail = isa::tail_for(edit.start as usize + isa::SITE_LEN, target);
+            edit.new_tail = edit.tail != present;
         }
-        let end = record.end as usize;
-        let target = self.stub_for(state, change, change.to)?;
-        let site = self.region().writable(edit.start as usize);
-        // SAFETY: the directory only holds sites of published code, in committed memory.
-        let present = unsafe { isa::read_tail(site) };
-        edit.tail = isa::tail_for(end, target);
-        edit.new_tail = edit.tail != present;
-        Ok(edit)
+        Ok(())
     }
 
     /// Offset of the stub that the site of a change has to call for `hook`.
@@ -189,40 +217,162 @@ impl CodeSpace {
     }
 }
 
-/// Resolves operations to at most one change per site, without changing anything.
+/// The sites of changes, in the order of their edits.
+fn singles(changes: &[Change]) -> impl Iterator<Item = Change> {
+    changes.iter().copied().flat_map(Change::singles)
+}
+
+/// Resolves operations to at most one change per site, without changing anything but the marks of
+/// the sites. After an error there are no changes and no marks.
 fn plan(state: &mut State, operations: &[Operation], changes: &mut Vec<Change>) -> Result<()> {
-    changes.reserve(operations.len());
-    let outcome = operations
-        .iter()
-        .try_for_each(|operation| plan_one(state, changes, operation));
-    changes.retain(|change| {
-        if let Some(record) = state.directory.get_mut(change.place) {
-            record.planned = 0;
+    let disjoint = plan_with(state, operations, changes, plan_disjoint)?;
+    if !disjoint {
+        plan_with(state, operations, changes, plan_each)?;
+    }
+    Ok(())
+}
+
+/// Appends the changes that an operation makes to sites in a row, starting with the given one;
+/// returns whether it could.
+type Planner = fn(&mut Vec<Change>, &Operation, SiteId, Place, &mut [SiteRecord]) -> Result<bool>;
+
+/// Resolves operations with a planner that is called once for the part of an operation that lies in
+/// one code.
+fn plan_with(
+    state: &mut State,
+    operations: &[Operation],
+    changes: &mut Vec<Change>,
+    planner: Planner,
+) -> Result<bool> {
+    let outcome = operations.iter().try_fold(true, |going, operation| {
+        let mut id = operation.first.index();
+        let mut left = operation.count;
+        while going && left != 0 {
+            let site = SiteId::from_index(id);
+            let unknown = || Error::UnknownSite(site);
+            let place = state.directory.locate(site).ok_or_else(unknown)?;
+            let records = state.directory.run_mut(place, left);
+            if !planner(changes, operation, site, place, records)? {
+                return Ok(false);
+            }
+            // At most `left`, of which each has an id.
+            let done = records.len() as u32;
+            left -= done;
+            id = id.wrapping_add(done);
         }
-        change.from != change.to
+        Ok(going)
     });
+    if !matches!(outcome, Ok(true)) {
+        forget(state, changes);
+        changes.clear();
+    }
     outcome
 }
 
-fn plan_one(state: &mut State, changes: &mut Vec<Change>, operation: &Operation) -> Result<()> {
-    let unknown = || Error::UnknownSite(operation.site);
-    let place = state.directory.locate(operation.site).ok_or_else(unknown)?;
-    let record = state.directory.get_mut(place).ok_or_else(unknown)?;
-    let planned = (record.planned as usize).checked_sub(1);
-    match planned.and_then(|position| changes.get_mut(position)) {
-        Some(change) => change.to = operation.outcome(change.to)?,
-        None => {
-            let to = operation.outcome(record.hook)?;
-            changes.push(Change {
-                site: operation.site,
-                place,
-                from: record.hook,
-                to,
-            });
-            record.planned = changes.len() as u32;
+/// The planner for operations no two of which are for one site; gives up if they are.
+fn plan_disjoint(
+    changes: &mut Vec<Change>,
+    operation: &Operation,
+    first: SiteId,
+    place: Place,
+    records: &mut [SiteRecord],
+) -> Result<bool> {
+    let mut done = 0;
+    while let Some(record) = records.get(done) {
+        if record.planned != 0 {
+            return Ok(false);
+        }
+        let offset = done as u32;
+        let site = SiteId::from_index(first.index() + offset);
+        let from = record.hook;
+        let to = operation.outcome(site, from)?;
+        let mark = changes.len() as u32 + 1;
+        let alike = |record: &&mut SiteRecord| record.hook == from && record.planned == 0;
+        let rest = records[done..].iter_mut();
+        let count = rest
+            .take_while(alike)
+            .map(|record| record.planned = mark)
+            .count();
+        changes.push(Change {
+            site,
+            place: place.after(offset),
+            count: count as u32,
+            from,
+            to,
+        });
+        done += count;
+    }
+    Ok(true)
+}
+
+/// The planner for any operations: one change for each site, which later operations amend.
+fn plan_each(
+    changes: &mut Vec<Change>,
+    operation: &Operation,
+    first: SiteId,
+    place: Place,
+    records: &mut [SiteRecord],
+) -> Result<bool> {
+    for (offset, record) in (0..).zip(records) {
+        let site = SiteId::from_index(first.index() + offset);
+        let planned = (record.planned as usize).checked_sub(1);
+        match planned.and_then(|position| changes.get_mut(position)) {
+            Some(change) => change.to = operation.outcome(site, change.to)?,
+            None => {
+                let to = operation.outcome(site, record.hook)?;
+                changes.push(Change {
+                    site,
+                    place: place.after(offset),
+                    count: 1,
+                    from: record.hook,
+                    to,
+                });
+                record.planned = changes.len() as u32;
+            }
         }
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Takes the marks of planned changes away.
+fn forget(state: &mut State, changes: &[Change]) {
+    for change in changes {
+        for record in state.directory.run_mut(change.place, change.count) {
+            record.planned = 0;
+        }
+    }
+}
+
+/// Turns changes into edits, one for each site, dropping those that change nothing, and takes the
+/// marks away. Returns whether every site is known to have the right tail; where not, `new_tail` is
+/// set.
+fn edit_all(state: &mut State, changes: &mut Vec<Change>, edits: &mut Vec<Edit>) -> bool {
+    forget(state, changes);
+    changes.retain(|change| change.from != change.to);
+    let mut known = true;
+    for &Change {
+        place,
+        count,
+        from,
+        to,
+        ..
+    } in &*changes
+    {
+        let (on, was_on) = (to != NO_HOOK, from != NO_HOOK);
+        let records = state.directory.run_mut(place, count);
+        edits.extend(records.iter().map(|record| {
+            let new_tail = on && record.reaches != to;
+            known &= !new_tail;
+            Edit {
+                start: record.end - isa::SITE_LEN as u32,
+                tail: 0,
+                new_tail,
+                was_on,
+                on,
+            }
+        }));
+    }
+    known
 }
 
 /// Enters the outcome of a run into the records.
@@ -235,7 +385,7 @@ fn record(
     state.unsettled = outcome.is_err();
     match outcome {
         Ok(()) => {
-            set_hooks(state, changes.iter().map(|change| (change, change.to)));
+            set_hooks(state, changes, |change| change.to);
             Ok(())
         }
         Err(Failure::RolledBack(error)) => {
@@ -243,42 +393,43 @@ fn record(
             Err(Error::Coherence(error))
         }
         Err(Failure::MovesOff(error)) => {
-            let moves = changes.iter().zip(edits).filter(|(_, edit)| edit.is_move());
-            set_hooks(state, moves.map(|(change, _)| (change, NO_HOOK)));
+            let moves = singles(changes).zip(edits);
+            let moves = moves.filter(|(_, edit)| edit.is_move());
+            let moves: Vec<Change> = moves.map(|(change, _)| change).collect();
+            set_hooks(state, &moves, |_| NO_HOOK);
             forget_tails(state, changes, edits);
             Err(Error::Coherence(error))
         }
         Err(Failure::Unsettled(error)) => {
-            set_hooks(state, changes.iter().map(|change| (change, change.to)));
+            set_hooks(state, changes, |change| change.to);
             Err(Error::Unsettled(error))
         }
     }
 }
 
-fn set_hooks<'a>(state: &mut State, changes: impl Iterator<Item = (&'a Change, HookId)>) {
-    for (change, to) in changes {
+fn set_hooks(state: &mut State, changes: &[Change], outcome: impl Fn(&Change) -> HookId) {
+    for change in changes {
+        let (to, count) = (outcome(change), change.count as usize);
         if let Some(hook) = state.hooks.get_mut(change.from) {
-            hook.sites_on -= 1;
+            hook.sites_on -= count;
         }
-        let hook = state.hooks.get_mut(to);
-        if let Some(record) = state.directory.get_mut(change.place) {
+        let mut reaches = None;
+        if let Some(hook) = state.hooks.get_mut(to) {
+            hook.sites_on += count;
+            // The stub of a once hook has to be armed each time.
+            let armed = hook.kind == StubKind::Once;
+            reaches = Some(if armed { NO_HOOK } else { to });
+        }
+        for record in state.directory.run_mut(change.place, change.count) {
             record.hook = to;
-            record.reaches = match &hook {
-                // Its stub has to be armed each time.
-                Some(hook) if hook.kind == StubKind::Once => NO_HOOK,
-                Some(_) => to,
-                None => record.reaches,
-            };
-        }
-        if let Some(hook) = hook {
-            hook.sites_on += 1;
+            record.reaches = reaches.unwrap_or(record.reaches);
         }
     }
 }
 
 /// After a failed run: tails may or may not have been written.
 fn forget_tails(state: &mut State, changes: &[Change], edits: &[Edit]) {
-    for (change, edit) in changes.iter().zip(edits) {
+    for (change, edit) in singles(changes).zip(edits) {
         if edit.new_tail
             && let Some(record) = state.directory.get_mut(change.place)
         {

@@ -145,11 +145,7 @@ impl CodeSpace {
             return;
         };
         if record.sites_on != 0 {
-            let release = |site| Operation {
-                action: Action::Release,
-                site,
-                hook: id,
-            };
+            let release = |site| Operation::new(Action::Release, site, id);
             let sites = state.directory.sites_calling(id);
             let operations: Vec<Operation> = sites.into_iter().map(release).collect();
             if self.apply(state, self.protocol(), &operations).is_err() {

@@ -84,11 +84,7 @@ impl OnceHook {
             .copied()
             // The code of a site may be gone by now.
             .filter(|&site| state.directory.locate(site).is_some())
-            .map(|site| Operation {
-                action: Action::Release,
-                site,
-                hook,
-            })
+            .map(|site| Operation::new(Action::Release, site, hook))
             .collect();
         space.apply(state, space.protocol(), &operations)?;
         if let Some(record) = state.hooks.get_mut(hook) {
