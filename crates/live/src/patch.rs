@@ -17,9 +17,37 @@ use crate::{CodeSpace, Error, Protocol, Result, SiteId};
 pub struct Patch<'s> {
     space: &'s CodeSpace,
     protocol: Protocol,
-    operations: Vec<Operation>,
+    operations: Few<Operation>,
     /// The hooks that operations refer to, kept alive until the commit.
-    hooks: Vec<Arc<HookCore>>,
+    hooks: Few<Arc<HookCore>>,
+}
+
+/// A list that needs no memory for one element.
+enum Few<T> {
+    None,
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> Few<T> {
+    fn push(&mut self, element: T) {
+        *self = match std::mem::replace(self, Few::None) {
+            Few::None => Few::One(element),
+            Few::One(first) => Few::Many(vec![first, element]),
+            Few::Many(mut elements) => {
+                elements.push(element);
+                Few::Many(elements)
+            }
+        };
+    }
+
+    fn as_slice(&self) -> &[T] {
+        match self {
+            Few::None => &[],
+            Few::One(element) => std::slice::from_ref(element),
+            Few::Many(elements) => elements,
+        }
+    }
 }
 
 /// What a commit did.
@@ -37,8 +65,8 @@ impl<'s> Patch<'s> {
         Patch {
             space,
             protocol: space.protocol(),
-            operations: Vec::new(),
-            hooks: Vec::new(),
+            operations: Few::None,
+            hooks: Few::None,
         }
     }
 
@@ -129,7 +157,8 @@ impl<'s> Patch<'s> {
 
     /// Keeps a hook alive until the commit; returns its id.
     fn keep(&mut self, core: &Arc<HookCore>) -> u32 {
-        if !self.hooks.iter().rev().any(|kept| Arc::ptr_eq(kept, core)) {
+        let mut kept = self.hooks.as_slice().iter().rev();
+        if !kept.any(|kept| Arc::ptr_eq(kept, core)) {
             self.hooks.push(Arc::clone(core));
         }
         core.id()
@@ -144,14 +173,16 @@ impl<'s> Patch<'s> {
     /// After any error but the ones named, nothing was changed: [`Error::Unsettled`] says that
     /// everything was, [`Error::Coherence`] that sites whose hook was to be replaced may be off.
     pub fn commit(&mut self) -> Result<Commit> {
-        let operations = std::mem::take(&mut self.operations);
+        let operations = std::mem::replace(&mut self.operations, Few::None);
         // Dropped after the lock is released: dropping the last reference to a hook takes it.
-        let hooks = std::mem::take(&mut self.hooks);
-        if !hooks.iter().all(|hook| ptr::eq(hook.space(), self.space)) {
+        let hooks = std::mem::replace(&mut self.hooks, Few::None);
+        let mut used = hooks.as_slice().iter();
+        if !used.all(|hook| ptr::eq(hook.space(), self.space)) {
             return Err(Error::ForeignHook);
         }
         self.space.check_not_forked()?;
         let mut state = self.space.lock();
-        self.space.apply(&mut state, self.protocol, &operations)
+        self.space
+            .apply(&mut state, self.protocol, operations.as_slice())
     }
 }

@@ -74,6 +74,20 @@ pub(crate) struct Change {
 }
 
 impl Change {
+    /// What has to be done to one of its sites, except for the tail: `new_tail` says that it is not
+    /// known to be right.
+    #[inline]
+    fn edit(&self, record: &SiteRecord) -> Edit {
+        let on = self.to != NO_HOOK;
+        Edit {
+            start: record.end - isa::SITE_LEN as u32,
+            tail: 0,
+            new_tail: on && record.reaches != self.to,
+            was_on: self.from != NO_HOOK,
+            on,
+        }
+    }
+
     /// Its sites, each as a change of its own.
     fn singles(self) -> impl Iterator<Item = Change> {
         (0..self.count).map(move |offset| Change {
@@ -115,8 +129,13 @@ impl CodeSpace {
         operations: &[Operation],
         Scratch { changes, edits }: &mut Scratch,
     ) -> Result<Commit> {
-        plan(state, operations, changes)?;
-        let known = edit_all(state, changes, edits);
+        let known = match operations {
+            [operation] if operation.count == 1 => plan_one(state, operation, changes, edits)?,
+            _ => {
+                plan(state, operations, changes)?;
+                edit_all(state, changes, edits)
+            }
+        };
         if changes.is_empty() {
             return Ok(Commit::default());
         }
@@ -350,29 +369,42 @@ fn edit_all(state: &mut State, changes: &mut Vec<Change>, edits: &mut Vec<Edit>)
     forget(state, changes);
     changes.retain(|change| change.from != change.to);
     let mut known = true;
-    for &Change {
-        place,
-        count,
-        from,
-        to,
-        ..
-    } in &*changes
-    {
-        let (on, was_on) = (to != NO_HOOK, from != NO_HOOK);
-        let records = state.directory.run_mut(place, count);
+    for change in &*changes {
+        let records = state.directory.run_mut(change.place, change.count);
         edits.extend(records.iter().map(|record| {
-            let new_tail = on && record.reaches != to;
-            known &= !new_tail;
-            Edit {
-                start: record.end - isa::SITE_LEN as u32,
-                tail: 0,
-                new_tail,
-                was_on,
-                on,
-            }
+            let edit = change.edit(record);
+            known &= !edit.new_tail;
+            edit
         }));
     }
     known
+}
+
+/// [`plan`] and [`edit_all`] in short, for an operation on one site: what a debugger does.
+fn plan_one(
+    state: &mut State,
+    operation: &Operation,
+    changes: &mut Vec<Change>,
+    edits: &mut Vec<Edit>,
+) -> Result<bool> {
+    let site = operation.first;
+    let unknown = || Error::UnknownSite(site);
+    let place = state.directory.locate(site).ok_or_else(unknown)?;
+    let record = state.directory.get_mut(place).ok_or_else(unknown)?;
+    let change = Change {
+        site,
+        place,
+        count: 1,
+        from: record.hook,
+        to: operation.outcome(site, record.hook)?,
+    };
+    if change.from == change.to {
+        return Ok(true);
+    }
+    let edit = change.edit(record);
+    changes.push(change);
+    edits.push(edit);
+    Ok(!edit.new_tail)
 }
 
 /// Enters the outcome of a run into the records.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use common::{Asm, PROTOCOLS, space};
-use nopal_live::{Code, CodeSpace, Counters, CountHook, Protocol, SiteId, SpaceConfig};
+use nopal_live::{Code, CodeSpace, CountHook, Counters, Protocol, SiteId, SpaceConfig};
 
 /// A site may start at 0 to 59 in its line.
 const SITES: usize = 60;
@@ -170,7 +170,10 @@ struct Torture {
 impl Torture {
     fn new(protocol: Protocol, counters: Counters) -> Torture {
         let mut config = SpaceConfig::new();
-        config.reserve(64 << 20).protocol(protocol).counters(counters);
+        config
+            .reserve(64 << 20)
+            .protocol(protocol)
+            .counters(counters);
         let space = CodeSpace::new(&config).unwrap();
         let asm = watched_code();
         for (site, description) in asm.sites.iter().enumerate() {

@@ -43,9 +43,7 @@ impl CountHook {
         };
         let slots = record.slots.iter().copied();
         slots
-            .map(|slot| {
-                (state.slots.site(slot), space.counted(&state, slot))
-            })
+            .map(|slot| (state.slots.site(slot), space.counted(&state, slot)))
             .collect()
     }
 

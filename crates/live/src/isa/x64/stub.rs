@@ -197,7 +197,11 @@ mod tests {
                 let field = &bytes[at + field..at + field + 4];
                 let displacement = i32::from_le_bytes(field.try_into().unwrap());
                 let target = (code + at + end).wrapping_add_signed(displacement as isize);
-                assert_eq!(target, 0x20_0000 + slot * kind.data_size(), "{kind:?} {slot}");
+                assert_eq!(
+                    target,
+                    0x20_0000 + slot * kind.data_size(),
+                    "{kind:?} {slot}"
+                );
             }
         }
         let bytes = write_stubs(StubKind::Count, code, data(0, 0));
