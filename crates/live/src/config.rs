@@ -1,5 +1,6 @@
 //! How a code space is set up.
 
+use crate::memory::Region;
 use crate::os::PerCpu;
 use crate::{Error, Result, isa};
 
@@ -48,6 +49,19 @@ pub enum Counters {
     Shared,
 }
 
+/// How code is written that may not be written where it is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MemoryMode {
+    /// Its pages are mapped twice: for execution, and for writing somewhere else.
+    Dual,
+    /// Its pages are mapped once, and lose the permission to execute while they are written. Threads
+    /// that run into them fault, wait in the SIGSEGV handler and go on: SIGSEGV must not be blocked
+    /// in threads that run generated code, which need room for a signal frame, and handlers that
+    /// others install for SIGSEGV later must pass on what they do not know. A commit costs two
+    /// changes of protection and one more broadcast; protocols do not matter.
+    Single,
+}
+
 /// The settings of a [`CodeSpace`](crate::CodeSpace).
 #[derive(Clone, Debug)]
 pub struct SpaceConfig {
@@ -55,6 +69,8 @@ pub struct SpaceConfig {
     protocol: Option<Protocol>,
     vector_state: VectorState,
     counters: Option<Counters>,
+    memory_mode: Option<MemoryMode>,
+    hide_writable: bool,
 }
 
 impl Default for SpaceConfig {
@@ -71,6 +87,8 @@ impl SpaceConfig {
             protocol: None,
             vector_state: VectorState::Full,
             counters: None,
+            memory_mode: None,
+            hide_writable: false,
         }
     }
 
@@ -101,6 +119,30 @@ impl SpaceConfig {
         self
     }
 
+    /// How code is written; by default [`MemoryMode::Dual`] if the system allows it, else
+    /// [`MemoryMode::Single`].
+    pub fn memory_mode(&mut self, mode: MemoryMode) -> &mut Self {
+        self.memory_mode = Some(mode);
+        self
+    }
+
+    /// Whether the second mapping of [`MemoryMode::Dual`] only exists while something is written, so
+    /// that a stray or malicious store finds it at no other time. It costs four system calls each
+    /// time.
+    pub fn hide_writable(&mut self, hide: bool) -> &mut Self {
+        self.hide_writable = hide;
+        self
+    }
+
+    /// Reserves what the settings ask for.
+    pub(crate) fn region(&self) -> Result<Region> {
+        Region::new(
+            self.checked_reserve()?,
+            self.memory_mode,
+            self.hide_writable,
+        )
+    }
+
     /// How count stubs count per CPU, if they do.
     pub(crate) fn chosen_counters(&self) -> Result<Option<PerCpu>> {
         match (self.counters, PerCpu::get()) {
@@ -120,7 +162,7 @@ impl SpaceConfig {
         self.vector_state
     }
 
-    pub(crate) fn checked_reserve(&self) -> Result<usize> {
+    fn checked_reserve(&self) -> Result<usize> {
         if self.reserve < MIN_RESERVE {
             return Err(Error::Config("less than 16 MiB reserved"));
         }

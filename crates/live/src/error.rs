@@ -72,9 +72,25 @@ pub enum Error {
     /// a while. The next commit repeats the broadcast first.
     #[error("the sites were changed, but not all threads may see it yet: {0}")]
     Unsettled(#[source] nopal_icache::Error),
-    /// The breakpoint handler that the strict protocol needs could not be installed.
-    #[error("cannot install the SIGTRAP handler: {0}")]
-    TrapHandler(#[source] io::Error),
+    /// A signal handler that the strict protocol or code memory with one mapping needs could not be
+    /// installed.
+    #[error("cannot install the {signal} handler: {source}")]
+    SignalHandler {
+        /// The signal.
+        signal: &'static str,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Neither way to write executable memory works here.
+    #[error(
+        "the system forbids executable memory that can be written: with two mappings: {dual}; with one: {single}"
+    )]
+    NoCodeMemory {
+        /// What is wrong with [`MemoryMode::Dual`](crate::MemoryMode::Dual).
+        dual: Box<Error>,
+        /// What is wrong with [`MemoryMode::Single`](crate::MemoryMode::Single).
+        single: Box<Error>,
+    },
     /// This process is a forked child; the code belongs to its parent.
     #[error("a forked child cannot change the code of its parent")]
     Forked,

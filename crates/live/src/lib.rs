@@ -24,7 +24,7 @@ mod state;
 mod trap;
 
 pub use code::{Allocation, Code};
-pub use config::{Counters, Protocol, SpaceConfig, VectorState};
+pub use config::{Counters, MemoryMode, Protocol, SpaceConfig, VectorState};
 pub use error::{Error, Result, SiteDefect};
 pub use hook::{CallHook, CountHook, Hook, OnceHook};
 pub use index::CodeInfo;

@@ -56,7 +56,8 @@ pub struct Commit {
     /// Sites that differ from before.
     pub changed: usize,
     /// Broadcasts made: at most three, or four after a commit that failed with
-    /// [`Error::Unsettled`].
+    /// [`Error::Unsettled`]; not counted is the one before writing with
+    /// [`MemoryMode::Single`](crate::MemoryMode::Single).
     pub broadcasts: u32,
 }
 

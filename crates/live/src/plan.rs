@@ -7,7 +7,7 @@ use crate::patch::Commit;
 use crate::protocol::{self, Broadcast, Broadcaster, CodeMemory, Edit, Failure, Views};
 use crate::slots::{HookId, NO_HOOK, Slot, StubKind};
 use crate::state::State;
-use crate::{CodeSpace, Error, Protocol, Result, SiteId, isa, trap};
+use crate::{CodeSpace, Error, MemoryMode, Protocol, Result, SiteId, isa, os};
 
 /// What is to be done with a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,23 +142,34 @@ impl CodeSpace {
         if !known {
             self.aim(state, changes, edits)?;
         }
+        let protocol = match self.region().mode() {
+            MemoryMode::Dual => protocol,
+            // Nobody executes code while it is written.
+            MemoryMode::Single => Protocol::Direct,
+        };
         if protocol == Protocol::Strict {
-            trap::install()?;
+            os::signal::TRAP.install()?;
         }
         let mut broadcaster = Broadcaster::default();
         if state.unsettled {
             broadcaster.broadcast()?;
             state.unsettled = false;
         }
+        let starts = edits.iter().map(|edit| edit.start as usize);
+        let first = starts.clone().min().unwrap_or(0);
+        let last = starts.max().unwrap_or(0);
+        let writing = self.region().write(first, last + isa::SITE_LEN)?;
         let mut memory = CodeMemory {
             views: Views {
-                writable: self.region().writable(0),
+                writable: writing.view(),
                 executed_at: self.region().base(),
             },
             broadcaster: &mut broadcaster,
         };
         let outcome = protocol::run(protocol, &mut memory, edits);
+        let closed = writing.finish();
         record(state, changes, edits, outcome)?;
+        closed?;
         Ok(Commit {
             changed: edits.len(),
             broadcasts: broadcaster.made,
@@ -172,9 +183,9 @@ impl CodeSpace {
                 continue;
             }
             let target = self.stub_for(state, &change, change.to)?;
-            let site = self.region().writable(edit.start as usize);
+            let site = self.region().base() + edit.start as usize;
             // SAFETY: the directory only holds sites of published code, in committed memory.
-            let present = unsafe { isa::read_tail(site) };
+            let present = unsafe { isa::read_tail(site as *const u8) };
             edit.tail = isa::tail_for(edit.start as usize + isa::SITE_LEN, target);
             edit.new_tail = edit.tail != present;
         }

@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::code::Allocation;
 use crate::counter::{Counter, CounterBlock};
 use crate::index::{CodeInfo, SiteIndex};
-use crate::memory::{Range, Region};
-use crate::os::{ForkGuard, PerCpu};
+use crate::memory::{Range, Region, Writing};
+use crate::os::{ForkGuard, PerCpu, signal};
 use crate::patch::Patch;
 use crate::slots::{Block, NO_HOOK, Slot, StubKind};
 use crate::state::State;
 use crate::trap::Registration;
-use crate::{Counters, Error, Protocol, Result, SiteId, SpaceConfig, VectorState, isa};
+use crate::{Counters, Error, MemoryMode, Protocol, Result, SiteId, SpaceConfig, VectorState, isa};
 
 /// Executable memory for one engine: a reserved range from which code is allocated, with the stubs
 /// its sites call beside it.
 ///
-/// Every code byte is mapped twice, once for execution and once for writing; no mapping allows both.
+/// No mapping of a code byte allows both writing and execution; see [`MemoryMode`].
 /// A forked child does not inherit the code: its copy of the space refuses changes with
 /// [`Error::Forked`].
 pub struct CodeSpace {
@@ -42,12 +42,18 @@ impl CodeSpace {
     /// that publishing and patching need.
     pub fn new(config: &SpaceConfig) -> Result<Arc<CodeSpace>> {
         nopal_icache::register()?;
-        let region = Region::new(config.checked_reserve()?)?;
+        let region = config.region()?;
+        if region.mode() == MemoryMode::Single {
+            signal::FAULT.install()?;
+        }
         let index = Arc::new(SiteIndex::new(region.base(), region.code_len())?);
         index.cover(region.code_committed())?;
         Ok(Arc::new(CodeSpace {
             state: Mutex::new(State::new(region.code_len())),
-            registration: ManuallyDrop::new(Registration::new(Arc::clone(&index))),
+            registration: ManuallyDrop::new(Registration::new(
+                Arc::clone(&index),
+                Arc::clone(region.gate()),
+            )),
             index,
             region: ManuallyDrop::new(region),
             protocol: config.chosen_protocol(),
@@ -115,6 +121,11 @@ impl CodeSpace {
         self.protocol
     }
 
+    /// How code is written.
+    pub fn memory_mode(&self) -> MemoryMode {
+        self.region.mode()
+    }
+
     /// The vector registers that call hooks preserve.
     pub fn vector_state(&self) -> VectorState {
         self.vector_state
@@ -179,9 +190,10 @@ impl CodeSpace {
     /// makes it visible to all threads.
     pub(crate) fn write_code(&self, range: Range, bytes: &[u8]) -> Result<()> {
         debug_assert!(bytes.len() <= range.bytes());
-        let target = self.region.writable(range.offset());
-        // SAFETY: the range is committed, and its owner, who calls, is the only one to write to it;
-        // `bytes` is not longer than it.
+        let writing = self.open(range)?;
+        let target = writing.view().wrapping_add(range.offset());
+        // SAFETY: the range is committed and open, and its owner, who calls, is the only one to write
+        // to it; `bytes` is not longer than it.
         unsafe {
             target.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
             let rest = range.bytes() - bytes.len();
@@ -190,6 +202,7 @@ impl CodeSpace {
         let executed_at = (self.region.base() + range.offset()) as *const c_void;
         // SAFETY: the range is committed, hence mapped and readable.
         unsafe { nopal_icache::clear_cache(executed_at, range.bytes())? };
+        writing.finish()?;
         if range.recycled {
             // Threads may have fetched what was here before.
             nopal_icache::sync_core_mt()?;
@@ -199,10 +212,20 @@ impl CodeSpace {
         Ok(())
     }
 
-    /// Fills a range that nobody executes with traps, so that a stray jump is noticed.
+    fn open(&self, range: Range) -> Result<Writing<'_>> {
+        let start = range.offset();
+        self.region.write(start, start + range.bytes())
+    }
+
+    /// Fills a range that nobody executes with traps, so that a stray jump is noticed. If the system
+    /// does not let it be written, what was there stays, which nobody may execute either.
     pub(crate) fn fill_with_traps(&self, range: Range) {
-        let target = self.region.writable(range.offset());
-        // SAFETY: the range is committed, and its owner, who calls, is the only one to write to it.
+        let Ok(writing) = self.open(range) else {
+            return;
+        };
+        let target = writing.view().wrapping_add(range.offset());
+        // SAFETY: the range is committed and open, and its owner, who calls, is the only one to write
+        // to it.
         unsafe { target.write_bytes(isa::FILL, range.bytes()) };
     }
 

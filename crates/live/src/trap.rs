@@ -1,6 +1,6 @@
-//! Threads that meet a site under change.
+//! Threads that meet a site under change, or code that cannot be executed for the moment.
 //!
-//! Such a thread executes a breakpoint instruction, and the kernel delivers SIGTRAP to it. The
+//! The former execute a breakpoint instruction, and the kernel delivers SIGTRAP to them. The
 //! handler finds the site by the address alone: every site of published code is in its space's
 //! index, whether or not a commit is under way, so that it does not matter when the signal arrives.
 //! The thread goes on after the site, as if it had been off; emulating the call instead would break
@@ -11,11 +11,13 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::index::SiteIndex;
-use crate::{Result, isa, os};
+use crate::isa;
+use crate::memory::Gate;
 
 /// The live spaces: a list that signal handlers walk without locks.
 struct Node {
     index: Arc<SiteIndex>,
+    gate: Arc<Gate>,
     next: AtomicPtr<Node>,
 }
 
@@ -34,10 +36,11 @@ unsafe impl Send for Registration {}
 unsafe impl Sync for Registration {}
 
 impl Registration {
-    pub(crate) fn new(index: Arc<SiteIndex>) -> Registration {
+    pub(crate) fn new(index: Arc<SiteIndex>, gate: Arc<Gate>) -> Registration {
         let _writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
         let node = Box::into_raw(Box::new(Node {
             index,
+            gate,
             next: AtomicPtr::new(FIRST.load(Ordering::Relaxed)),
         }));
         FIRST.store(node, Ordering::SeqCst);
@@ -75,24 +78,33 @@ impl Drop for Registration {
 /// Async-signal-safe.
 pub(crate) fn resume_address(pc: usize) -> Option<usize> {
     let site_end = isa::site_end_after_trap(pc);
+    find(|node| node.index.site_ending_at(site_end).map(|_| site_end))
+}
+
+/// Waits until the code at an address that could not be fetched can be executed; false if it is not
+/// ours. Async-signal-safe.
+pub(crate) fn wait_for_code(address: usize) -> bool {
+    // Waiting may take long, so the list has to be left before.
+    let gate = find(|node| node.index.offset(address).map(|_| &raw const *node.gate));
+    // SAFETY: the gate's space lives as long as this thread is in its code.
+    gate.is_some_and(|gate| unsafe { &*gate }.pass(address))
+}
+
+/// The first answer that a node of the list gives.
+fn find<T>(ask: impl Fn(&Node) -> Option<T>) -> Option<T> {
     READERS.fetch_add(1, Ordering::SeqCst);
     let mut node = FIRST.load(Ordering::SeqCst);
-    let mut found = false;
+    let mut answer = None;
     // SAFETY: a node reached while READERS counts this handler is not freed.
     while let Some(current) = unsafe { node.as_ref() } {
-        if current.index.site_ending_at(site_end).is_some() {
-            found = true;
+        answer = ask(current);
+        if answer.is_some() {
             break;
         }
         node = current.next.load(Ordering::SeqCst);
     }
     READERS.fetch_sub(1, Ordering::SeqCst);
-    found.then_some(site_end)
-}
-
-/// Makes sure that the handler is installed.
-pub(crate) fn install() -> Result<()> {
-    os::signal::install()
+    answer
 }
 
 #[cfg(test)]
@@ -116,8 +128,10 @@ mod tests {
         let pc = pc.expect("a trap at the site leaves the thread inside it");
 
         assert_eq!(resume_address(pc), None);
-        let registration = Registration::new(Arc::clone(&index));
-        let other = Registration::new(Arc::new(SiteIndex::new(1 << 30, 1 << 20).unwrap()));
+        let gate = |base| Arc::new(Gate::new(base));
+        let registration = Registration::new(Arc::clone(&index), gate(base));
+        let elsewhere = Arc::new(SiteIndex::new(1 << 30, 1 << 20).unwrap());
+        let other = Registration::new(elsewhere, gate(1 << 30));
         assert_eq!(resume_address(pc), Some(end));
         assert_eq!(resume_address(pc + 1), None);
         assert_eq!(resume_address(0), None);

@@ -15,8 +15,8 @@ pub use x64::SiteFrame;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x64::{
     BlockData, FILL, RawFrame, SITE_LEN, STUB_SIZE, block_size, current_cpu, default_protocol,
-    entry_point, increment, is_off_form, read_tail, site_end_after_trap, tail_for, write_head,
-    write_stubs, write_tail,
+    entry_point, function_returning, increment, is_off_form, read_tail, site_end_after_trap,
+    tail_for, write_head, write_stubs, write_tail,
 };
 
 /// The first unit of a site, which decides what the site is.

@@ -1,7 +1,10 @@
-//! The reserved range: code mapped twice, hook data, and the bookkeeping of which bytes are taken.
+//! The reserved range: code mapped for execution, how it is written, hook data, and the bookkeeping of
+//! which bytes are taken.
 
+mod gate;
 mod ranges;
 mod region;
 
+pub(crate) use gate::Gate;
 pub(crate) use ranges::{GRANULE, Range, RangeAllocator};
-pub(crate) use region::Region;
+pub(crate) use region::{Region, Writing};

@@ -1,6 +1,9 @@
-//! What the operating system provides: address space, a file whose pages are mapped twice, and the
-//! breakpoint signal. One folder per system.
+//! What the operating system provides: address space, a file whose pages are mapped twice, per-CPU
+//! counting, and signals. One folder per system.
 
 mod linux;
 
-pub(crate) use linux::{CodeFile, ForkGuard, PerCpu, Protection, Reservation, page_size, signal};
+pub(crate) use linux::{
+    CodeFile, ForkGuard, PerCpu, Protection, Reservation, SignalMask, futex_wait, futex_wake_all,
+    page_size, signal,
+};

@@ -26,6 +26,13 @@ pub(crate) fn tail_for(site_end: usize, target: usize) -> u32 {
     (target as u32).wrapping_sub(site_end as u32)
 }
 
+/// The code of a function without parameters that returns `value`.
+pub(crate) fn function_returning(value: u32) -> [u8; 6] {
+    let mut code = [0xb8, 0, 0, 0, 0, 0xc3]; // mov eax, imm32; ret
+    code[1..5].copy_from_slice(&value.to_le_bytes());
+    code
+}
+
 /// Replaces the first byte of the site at `site`.
 ///
 /// # Safety

@@ -23,11 +23,27 @@ pub(crate) fn page_size() -> usize {
     usize::try_from(size).unwrap_or(4096)
 }
 
-/// What a mapping of the code file may be used for; never both.
+/// What a mapping of code memory may be used for; never both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protection {
     Write,
     Execute,
+}
+
+impl Protection {
+    /// The bits for the kernel, and what asking for them is called.
+    fn bits(self) -> (libc::c_int, &'static str) {
+        match self {
+            Protection::Write => (
+                libc::PROT_READ | libc::PROT_WRITE,
+                "map code memory for writing",
+            ),
+            Protection::Execute => (
+                libc::PROT_READ | libc::PROT_EXEC,
+                "map code memory for execution",
+            ),
+        }
+    }
 }
 
 /// A range of address space that belongs to its owner, inaccessible until parts are mapped.
@@ -85,19 +101,49 @@ impl Reservation {
         file: &CodeFile,
         protection: Protection,
     ) -> Result<()> {
-        let (bits, operation) = match protection {
-            Protection::Write => (
-                libc::PROT_READ | libc::PROT_WRITE,
-                "map code memory for writing",
-            ),
-            Protection::Execute => (
-                libc::PROT_READ | libc::PROT_EXEC,
-                "map code memory for execution",
-            ),
-        };
+        let (bits, operation) = protection.bits();
         let flags = libc::MAP_SHARED | libc::MAP_FIXED;
         self.map(offset, len, bits, flags, file.0.as_raw_fd(), offset)
             .map_err(|source| Error::Memory { operation, source })?;
+        self.keep_from_children(offset, len)
+    }
+
+    /// Makes `[offset, offset + len)` zeroed private code memory, for execution. A forked child does
+    /// not inherit it.
+    pub(crate) fn commit_code(&self, offset: usize, len: usize) -> Result<()> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+        let protection = libc::PROT_READ | libc::PROT_EXEC;
+        self.map(offset, len, protection, flags, -1, 0)
+            .map_err(|source| Error::Memory {
+                operation: "map code memory for execution",
+                source,
+            })?;
+        self.keep_from_children(offset, len)
+    }
+
+    /// Makes mapped code memory writable or executable.
+    pub(crate) fn protect(&self, offset: usize, len: usize, protection: Protection) -> Result<()> {
+        let (bits, operation) = protection.bits();
+        debug_assert!(offset + len <= self.len);
+        // SAFETY: the range belongs to this reservation; the caller answers for what is in it.
+        let result = unsafe { libc::mprotect(self.base.add(offset).cast(), len, bits) };
+        if result != 0 {
+            return Err(last_error(operation));
+        }
+        Ok(())
+    }
+
+    /// Takes the mapping at `[offset, offset + len)` away, but not the addresses.
+    pub(crate) fn hide(&self, offset: usize, len: usize) -> Result<()> {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        self.map(offset, len, libc::PROT_NONE, flags, -1, 0)
+            .map_err(|source| Error::Memory {
+                operation: "unmap the writable view of code memory",
+                source,
+            })
+    }
+
+    fn keep_from_children(&self, offset: usize, len: usize) -> Result<()> {
         // SAFETY: the range was just mapped and belongs to this reservation.
         let result =
             unsafe { libc::madvise(self.base.add(offset).cast(), len, libc::MADV_DONTFORK) };

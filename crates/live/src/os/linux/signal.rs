@@ -1,4 +1,4 @@
-//! The SIGTRAP handler.
+//! The handlers for SIGTRAP and SIGSEGV.
 //!
 //! Sources: `sigaction(2)`; `arch/x86/kernel/traps.c` (`int3` is reported with `SI_KERNEL` and the
 //! address after the instruction).
@@ -13,40 +13,71 @@ use libc::{c_int, c_void, siginfo_t};
 use super::context;
 use crate::{Error, Result, trap};
 
-/// What SIGTRAP did before.
-static PREVIOUS: OnceLock<libc::sigaction> = OnceLock::new();
+type Action = unsafe extern "C" fn(c_int, *mut siginfo_t, *mut c_void);
 
-/// Installs the handler once; later calls return the first outcome.
-pub(crate) fn install() -> Result<()> {
-    static OUTCOME: OnceLock<Result<(), c_int>> = OnceLock::new();
-    let outcome = OUTCOME.get_or_init(|| {
-        try_install().map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL))
-    });
-    outcome.map_err(|errno| Error::TrapHandler(io::Error::from_raw_os_error(errno)))
+/// A signal that this crate handles.
+pub(crate) struct Handler {
+    signal: c_int,
+    action: Action,
+    /// What the signal did before.
+    previous: OnceLock<libc::sigaction>,
+    outcome: OnceLock<Result<(), c_int>>,
 }
 
-fn try_install() -> io::Result<()> {
-    let mut previous = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: querying the action fills `previous` and changes nothing.
-    if unsafe { libc::sigaction(libc::SIGTRAP, ptr::null(), previous.as_mut_ptr()) } != 0 {
-        return Err(io::Error::last_os_error());
+/// For sites under change.
+pub(crate) static TRAP: Handler = Handler::new(libc::SIGTRAP, on_trap);
+/// For code memory that is being written.
+pub(crate) static FAULT: Handler = Handler::new(libc::SIGSEGV, on_fault);
+
+impl Handler {
+    const fn new(signal: c_int, action: Action) -> Handler {
+        Handler {
+            signal,
+            action,
+            previous: OnceLock::new(),
+            outcome: OnceLock::new(),
+        }
     }
-    // Known before the handler can run.
-    // SAFETY: filled by the successful call above.
-    PREVIOUS.get_or_init(|| unsafe { previous.assume_init() });
-    // SAFETY: an all-zero sigaction is valid: no flags, empty mask.
-    let mut action: libc::sigaction = unsafe { mem::zeroed() };
-    action.sa_sigaction = handle as *const () as usize;
-    // On the alternate stack if the thread has one: the guest's may be nearly used up.
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
-    // SAFETY: the handler is async-signal-safe and has the type that SA_SIGINFO asks for.
-    if unsafe { libc::sigaction(libc::SIGTRAP, &action, ptr::null_mut()) } != 0 {
-        return Err(io::Error::last_os_error());
+
+    /// Installs the handler once; later calls return the first outcome.
+    pub(crate) fn install(&self) -> Result<()> {
+        let outcome = self.outcome.get_or_init(|| {
+            let outcome = self.try_install();
+            outcome.map_err(|error| error.raw_os_error().unwrap_or(libc::EINVAL))
+        });
+        outcome.map_err(|errno| Error::SignalHandler {
+            signal: match self.signal {
+                libc::SIGTRAP => "SIGTRAP",
+                _ => "SIGSEGV",
+            },
+            source: io::Error::from_raw_os_error(errno),
+        })
     }
-    Ok(())
+
+    fn try_install(&self) -> io::Result<()> {
+        let mut previous = MaybeUninit::<libc::sigaction>::uninit();
+        // SAFETY: querying the action fills `previous` and changes nothing.
+        if unsafe { libc::sigaction(self.signal, ptr::null(), previous.as_mut_ptr()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // Known before the handler can run.
+        // SAFETY: filled by the successful call above.
+        self.previous
+            .get_or_init(|| unsafe { previous.assume_init() });
+        // SAFETY: an all-zero sigaction is valid: no flags, empty mask.
+        let mut action: libc::sigaction = unsafe { mem::zeroed() };
+        action.sa_sigaction = self.action as *const () as usize;
+        // On the alternate stack if the thread has one: the guest's may be nearly used up.
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_RESTART;
+        // SAFETY: the handler is async-signal-safe and has the type that SA_SIGINFO asks for.
+        if unsafe { libc::sigaction(self.signal, &action, ptr::null_mut()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    }
 }
 
-extern "C" fn handle(signal: c_int, info: *mut siginfo_t, ucontext: *mut c_void) {
+unsafe extern "C" fn on_trap(signal: c_int, info: *mut siginfo_t, ucontext: *mut c_void) {
     // SAFETY: the kernel passes valid pointers to a SA_SIGINFO handler.
     unsafe {
         if (*info).si_code == libc::SI_KERNEL {
@@ -56,7 +87,55 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, ucontext: *mut c_void)
                 return;
             }
         }
-        pass_on(signal, info, ucontext);
+        pass_on(&TRAP, signal, info, ucontext);
+    }
+}
+
+unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, ucontext: *mut c_void) {
+    /// The page is mapped, but does not allow the access; absent from the `libc` crate.
+    const SEGV_ACCERR: c_int = 2;
+    // SAFETY: the kernel passes valid pointers to a SA_SIGINFO handler.
+    unsafe {
+        if (*info).si_code == SEGV_ACCERR
+            && context::is_fetch(ucontext)
+            && trap::wait_for_code((*info).si_addr() as usize)
+        {
+            return;
+        }
+        pass_on(&FAULT, signal, info, ucontext);
+    }
+}
+
+/// Keeps signals from the thread as long as it lives, except those that it raises itself.
+pub(crate) struct SignalMask(libc::sigset_t);
+
+impl SignalMask {
+    pub(crate) fn block() -> SignalMask {
+        const OWN: [c_int; 5] = [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGILL,
+            libc::SIGFPE,
+            libc::SIGTRAP,
+        ];
+        let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
+        let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: fills both sets; with these arguments nothing can fail.
+        unsafe {
+            libc::sigfillset(mask.as_mut_ptr());
+            for signal in OWN {
+                libc::sigdelset(mask.as_mut_ptr(), signal);
+            }
+            libc::pthread_sigmask(libc::SIG_BLOCK, mask.as_ptr(), before.as_mut_ptr());
+            SignalMask(before.assume_init())
+        }
+    }
+}
+
+impl Drop for SignalMask {
+    fn drop(&mut self) {
+        // SAFETY: the set was filled by the system.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
     }
 }
 
@@ -64,15 +143,15 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, ucontext: *mut c_void)
 ///
 /// # Safety
 /// The arguments are those of a signal handler.
-unsafe fn pass_on(signal: c_int, info: *mut siginfo_t, ucontext: *mut c_void) {
-    let Some(previous) = PREVIOUS.get() else {
+unsafe fn pass_on(handler: &Handler, signal: c_int, info: *mut siginfo_t, ucontext: *mut c_void) {
+    let Some(previous) = handler.previous.get() else {
         return;
     };
     // SAFETY: the caller's promise.
     let sent_by_a_process = unsafe { (*info).si_code } <= 0;
     match previous.sa_sigaction {
         libc::SIG_IGN if sent_by_a_process => {}
-        // The kernel does not let a thread ignore its own breakpoints either.
+        // The kernel does not let a thread ignore what it raised itself either.
         libc::SIG_DFL | libc::SIG_IGN => {
             // SAFETY: both calls are async-signal-safe. The signal is blocked until the handler
             // returns, and then ends the process.

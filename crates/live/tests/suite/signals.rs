@@ -1,13 +1,11 @@
 //! SIGTRAP that is not ours goes where it would have gone.
 
-mod common;
-
 use std::arch::asm;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{call, loop_over, space};
+use super::common::{call, loop_over, space};
 use nopal_live::Protocol;
 
 /// Makes sure that the crate's handler is installed.
@@ -68,7 +66,9 @@ const CASE: &str = "NOPAL_SIGNALS_TEST_CASE";
 /// Runs a case in a process of its own: what a signal does belongs to the whole process.
 fn run_case(case: &str) -> std::process::ExitStatus {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "in_a_process_of_its_own", "--nocapture"]);
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let test = format!("{module}::in_a_process_of_its_own");
+    command.args(["--exact", &test, "--nocapture"]);
     command.env(CASE, case).output().unwrap().status
 }
 

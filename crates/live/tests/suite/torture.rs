@@ -7,13 +7,12 @@
 //!
 //! `NOPAL_TORTURE_TOGGLES` sets the number of site changes per protocol.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use common::{Asm, PROTOCOLS, space};
-use nopal_live::{Code, CodeSpace, CountHook, Counters, Protocol, SiteId, SpaceConfig};
+use super::common;
+use super::common::{Asm, PROTOCOLS, config, space};
+use nopal_live::{Code, CodeSpace, CountHook, Counters, Protocol, SiteId};
 
 /// A site may start at 0 to 59 in its line.
 const SITES: usize = 60;
@@ -169,7 +168,7 @@ struct Torture {
 
 impl Torture {
     fn new(protocol: Protocol, counters: Counters) -> Torture {
-        let mut config = SpaceConfig::new();
+        let mut config = config();
         config
             .reserve(64 << 20)
             .protocol(protocol)

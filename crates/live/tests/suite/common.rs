@@ -4,15 +4,30 @@
 
 use std::sync::{Arc, Once};
 
-use nopal_live::{Code, CodeSpace, Protocol, SiteDesc, SpaceConfig};
+use nopal_live::{Code, CodeSpace, MemoryMode, Protocol, SiteDesc, SpaceConfig};
 
 pub const PROTOCOLS: [Protocol; 2] = [Protocol::Direct, Protocol::Strict];
 
+/// The settings all tests start from.
+pub fn config() -> SpaceConfig {
+    let mut config = SpaceConfig::new();
+    crate::configure(&mut config);
+    config
+}
+
 /// A small space with the given protocol.
 pub fn space(protocol: Protocol) -> Arc<CodeSpace> {
-    let mut config = SpaceConfig::new();
+    let mut config = config();
     config.reserve(64 << 20).protocol(protocol);
     CodeSpace::new(&config).expect("a code space")
+}
+
+/// The protocol that a commit goes through when asked for `protocol`.
+pub fn effective(space: &CodeSpace, protocol: Protocol) -> Protocol {
+    match space.memory_mode() {
+        MemoryMode::Dual => protocol,
+        MemoryMode::Single => Protocol::Direct,
+    }
 }
 
 /// Machine code under construction, and the sites in it.

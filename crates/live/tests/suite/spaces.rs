@@ -1,11 +1,9 @@
 //! Allocating, publishing and looking up code.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{Asm, call, loop_over, space};
-use nopal_live::{CodeInfo, CodeSpace, Error, Protocol, SiteDefect, SiteDesc, SpaceConfig};
+use super::common::{Asm, call, config, loop_over, space};
+use nopal_live::{CodeInfo, CodeSpace, Error, Protocol, SiteDefect, SiteDesc};
 
 /// `fn(x) -> x + n`.
 fn add(n: u8) -> Asm {
@@ -149,14 +147,14 @@ fn wrong_input_is_refused() {
     assert_eq!(space.allocate(64, 64).unwrap().addr(), space.base());
 
     for reserve in [0, 1 << 20, 3 << 30] {
-        let outcome = CodeSpace::new(SpaceConfig::new().reserve(reserve));
+        let outcome = CodeSpace::new(config().reserve(reserve));
         assert!(matches!(outcome, Err(Error::Config(_))));
     }
 }
 
 #[test]
 fn the_space_fills_up_with_an_error_and_empties_again() {
-    let space = CodeSpace::new(SpaceConfig::new().reserve(16 << 20)).unwrap();
+    let space = CodeSpace::new(config().reserve(16 << 20)).unwrap();
     for _ in 0..2 {
         let mut taken = Vec::new();
         let full = loop {

@@ -2,13 +2,11 @@
 
 #![cfg(target_arch = "x86_64")]
 
-mod common;
-
 use std::arch::{asm, global_asm, is_x86_feature_detected};
 use std::slice;
 
-use common::PROTOCOLS;
-use nopal_live::{CodeSpace, SiteDesc, SpaceConfig, VectorState};
+use super::common::{PROTOCOLS, config};
+use nopal_live::{CodeSpace, SiteDesc, VectorState};
 
 /// The registers, each at the start of 64 bytes: `zmm0..31`, then `k0..7` in 8 bytes each. An
 /// `xrstor` area that says "all in initial state" follows.
@@ -160,7 +158,7 @@ fn check(state: VectorState, blob: Blob, width: usize, stored: usize) {
     } = blob;
     // SAFETY: the bytes between the function's labels.
     let bytes = unsafe { slice::from_raw_parts(start, len) };
-    let mut config = SpaceConfig::new();
+    let mut config = config();
     let space = CodeSpace::new(config.vector_state(state).protocol(PROTOCOLS[0])).unwrap();
     let site = SiteDesc {
         ret_offset: site as u32,

@@ -1,0 +1,194 @@
+//! What a space does where the system forbids something: each case in a process of its own, which
+//! denies itself what a hardened system would.
+
+#![cfg(target_arch = "x86_64")]
+
+use std::process::Command;
+
+use nopal_live::{CodeSpace, Error, MemoryMode, SiteDesc, SpaceConfig};
+
+/// A system call to be refused if an argument has certain bits.
+struct Rule {
+    call: libc::c_long,
+    argument: u32,
+    bits: i32,
+    errno: i32,
+}
+
+const NO_MEMFD: Rule = Rule {
+    call: libc::SYS_memfd_create,
+    argument: 1,
+    bits: 0,
+    errno: libc::EPERM,
+};
+
+/// As on kernels before 6.3.
+const NO_NOEXEC_SEAL: Rule = Rule {
+    call: libc::SYS_memfd_create,
+    argument: 1,
+    bits: 8,
+    errno: libc::EINVAL,
+};
+
+const NO_EXECUTABLE: [Rule; 2] = [
+    Rule {
+        call: libc::SYS_mmap,
+        argument: 2,
+        bits: libc::PROT_EXEC,
+        errno: libc::EACCES,
+    },
+    Rule {
+        call: libc::SYS_mprotect,
+        argument: 2,
+        bits: libc::PROT_EXEC,
+        errno: libc::EACCES,
+    },
+];
+
+/// Refuses the system calls from now on, in this thread and its children.
+fn refuse(rules: &[Rule]) {
+    let statement = |code: u32, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    let unless_equal = |k: u32, skip: u8| libc::sock_filter {
+        jf: skip,
+        ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, k)
+    };
+    let load = |offset: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset);
+    let answer = |k: u32| statement(libc::BPF_RET | libc::BPF_K, k);
+    let mut program = Vec::new();
+    for rule in rules {
+        let bits = rule.bits as u32;
+        program.extend([
+            load(0),
+            unless_equal(rule.call as u32, 4),
+            load(16 + 8 * rule.argument),
+            statement(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, bits),
+            unless_equal(bits, 1),
+            answer(libc::SECCOMP_RET_ERRNO | rule.errno as u32),
+        ]);
+    }
+    program.push(answer(libc::SECCOMP_RET_ALLOW));
+    let program = libc::sock_fprog {
+        len: program.len() as u16,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: the program is valid and outlives the calls.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        let mode = libc::SECCOMP_MODE_FILTER;
+        assert_eq!(
+            libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program),
+            0
+        );
+    }
+}
+
+fn space(mode: Option<MemoryMode>) -> Result<std::sync::Arc<CodeSpace>, Error> {
+    let mut config = SpaceConfig::new();
+    config.reserve(16 << 20);
+    if let Some(mode) = mode {
+        config.memory_mode(mode);
+    }
+    CodeSpace::new(&config)
+}
+
+/// A space made without asking for a mode has this one, and works.
+fn expect_mode(mode: MemoryMode) {
+    let space = space(None).unwrap();
+    assert_eq!(space.memory_mode(), mode);
+    let desc = SiteDesc {
+        ret_offset: 5,
+        len: 5,
+    };
+    let allocation = space.allocate(6, 64).unwrap();
+    let code = allocation
+        .publish(&[0x3d, 0, 0, 0, 0, 0xc3], &[desc])
+        .unwrap();
+    let site = code.site(0).unwrap();
+    let hook = space.count_hook().unwrap();
+    // SAFETY: the code is a site and a return.
+    let function: extern "C" fn() = unsafe { std::mem::transmute(code.base()) };
+    space.patch().enable(site, &hook).commit().unwrap();
+    function();
+    space.patch().disable(site).commit().unwrap();
+    function();
+    assert_eq!(hook.count(site), 1);
+}
+
+fn refused(mode: MemoryMode) -> String {
+    match space(Some(mode)) {
+        Err(Error::Memory { operation, .. }) => operation.to_string(),
+        other => panic!("{mode:?}: {other:?}"),
+    }
+}
+
+fn no_memfd() {
+    refuse(&[NO_MEMFD]);
+    assert!(refused(MemoryMode::Dual).contains("memfd_create"));
+    expect_mode(MemoryMode::Single);
+}
+
+fn old_kernel() {
+    refuse(&[NO_NOEXEC_SEAL]);
+    expect_mode(MemoryMode::Dual);
+}
+
+fn no_executable() {
+    refuse(&NO_EXECUTABLE);
+    let error = space(None).unwrap_err();
+    assert!(matches!(error, Error::NoCodeMemory { .. }));
+    let text = error.to_string();
+    assert!(
+        text.starts_with("the system forbids executable memory"),
+        "{text}"
+    );
+    assert_eq!(
+        text.matches("map code memory for execution").count(),
+        2,
+        "{text}"
+    );
+}
+
+/// `PR_SET_MDWE`: what is not executable cannot become so.
+fn memory_deny_write_execute() {
+    const PR_SET_MDWE: libc::c_int = 65;
+    const PR_MDWE_REFUSE_EXEC_GAIN: libc::c_ulong = 1;
+    // SAFETY: changes what this process may do from now on.
+    let set = unsafe { libc::prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) };
+    expect_mode(MemoryMode::Dual);
+    if set == 0 {
+        assert!(refused(MemoryMode::Single).contains("for execution"));
+    } else {
+        // A kernel before 6.3.
+        let error = std::io::Error::last_os_error();
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
+    }
+}
+
+const CASES: [(&str, fn()); 4] = [
+    ("no_memfd", no_memfd),
+    ("old_kernel", old_kernel),
+    ("no_executable", no_executable),
+    ("memory_deny_write_execute", memory_deny_write_execute),
+];
+
+const CASE: &str = "NOPAL_REFUSALS_TEST_CASE";
+
+#[test]
+fn each_in_a_process_of_its_own() {
+    if let Ok(wanted) = std::env::var(CASE) {
+        let case = CASES.iter().find(|(name, _)| *name == wanted);
+        return case.unwrap().1();
+    }
+    for (name, _) in CASES {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "each_in_a_process_of_its_own", "--nocapture"]);
+        let output = command.env(CASE, name).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {text}");
+    }
+}
