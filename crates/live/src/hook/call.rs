@@ -4,16 +4,16 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Hook, HookCore, sealed::HookAccess};
 use crate::counter::Counter;
 use crate::index::SiteIndex;
 use crate::isa::RawFrame;
-use crate::os::PerCpu;
+use crate::os::{self, PerCpu};
 use crate::protocol::{Broadcast, Broadcaster};
-use crate::{SiteFrame, SiteId};
+use crate::{Error, Result, SiteFrame, SiteId};
 
 pub(super) type Closure = Box<dyn Fn(SiteId, &mut SiteFrame) + Send + Sync>;
 
@@ -34,10 +34,66 @@ impl CallHook {
         }
     }
 
+    /// Gives this handle up for something that tells when the function is gone.
+    ///
+    /// If it was the last handle, the hook's sites are off when this returns, no thread calls the
+    /// function any more, and it is dropped, with all that it captured, as soon as the last thread
+    /// has left it: mostly at once.
+    pub fn retire(self) -> Retired {
+        let context = Arc::clone(&self.context);
+        drop(self);
+        Retired { context }
+    }
+
     /// The message of the panic after which the function is no longer called, if there was one.
     pub fn panic_message(&self) -> Option<String> {
         let message = self.context.panic_message.lock();
         message.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What is left of a [`CallHook`] after [`retire`](CallHook::retire).
+///
+/// It keeps neither the hook nor its function; dropping it does nothing.
+#[derive(Clone)]
+pub struct Retired {
+    context: Arc<CallContext>,
+}
+
+impl Retired {
+    /// Whether the hook's function was dropped: no thread is in it, nor will be.
+    pub fn is_dropped(&self) -> bool {
+        self.context.function.load(Ordering::Acquire) == DROPPED
+    }
+
+    /// Waits until the hook's function was dropped, or until it is known to stay.
+    ///
+    /// Never returns if called in the hook itself, or while a handle is kept.
+    ///
+    /// # Errors
+    /// The broadcasts that would show that no thread is in the function failed. It is dropped
+    /// together with the space.
+    pub fn wait(&self) -> Result<()> {
+        let function = &self.context.function;
+        loop {
+            match function.load(Ordering::Acquire) {
+                DROPPED => return Ok(()),
+                KEPT => {
+                    return Err(Error::Unsupported(
+                        "freeing a hook while broadcasts fail; it goes with its space",
+                    ));
+                }
+                present => os::futex_wait(function, present),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Retired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retired")
+            .field("is_dropped", &self.is_dropped())
+            .finish()
     }
 }
 
@@ -62,6 +118,15 @@ const CLOSING: u8 = 1;
 /// All threads that enter now notice.
 const CLOSED: u8 = 2;
 
+/// The closure is there.
+const PRESENT: u32 = 0;
+/// A thread is dropping it.
+const TAKEN: u32 = 1;
+/// It is gone.
+const DROPPED: u32 = 2;
+/// It stays as long as the space.
+const KEPT: u32 = 3;
+
 /// What a call stub leads to.
 ///
 /// # When the closure is dropped
@@ -78,8 +143,8 @@ pub(crate) struct CallContext {
     left: Counter,
     per_cpu: Option<PerCpu>,
     phase: AtomicU8,
-    /// Whether the closure was taken out.
-    emptied: AtomicBool,
+    /// What became of the closure.
+    function: AtomicU32,
     /// Whether the closure has panicked.
     panicked: AtomicBool,
     panic_message: Mutex<Option<String>>,
@@ -107,7 +172,7 @@ impl CallContext {
             left,
             per_cpu: PerCpu::get(),
             phase: AtomicU8::new(OPEN),
-            emptied: AtomicBool::new(false),
+            function: AtomicU32::new(PRESENT),
             panicked: AtomicBool::new(false),
             panic_message: Mutex::new(None),
             closure: UnsafeCell::new(Some(closure)),
@@ -120,11 +185,22 @@ impl CallContext {
         // Without the broadcasts nobody can tell who is inside: the closure stays until the space
         // goes.
         if Broadcaster::default().broadcast().is_err() {
+            self.settle(PRESENT, KEPT);
             return;
         }
         self.phase.store(CLOSED, Ordering::SeqCst);
-        if Broadcaster::default().broadcast().is_ok() {
-            self.drop_if_unused();
+        match Broadcaster::default().broadcast() {
+            Ok(()) => self.drop_if_unused(),
+            // Threads that leave do not look for themselves then.
+            Err(_) => self.settle(PRESENT, KEPT),
+        }
+    }
+
+    /// Says what became of the closure, unless that is known already.
+    fn settle(&self, from: u32, to: u32) {
+        let order = Ordering::SeqCst;
+        if (self.function.compare_exchange(from, to, order, order)).is_ok() {
+            os::futex_wake_all(&self.function);
         }
     }
 
@@ -134,7 +210,10 @@ impl CallContext {
         // The caller's own exit comes before what it reads here.
         fence(Ordering::SeqCst);
         let left = self.left.sum();
-        if left != self.entered.sum() || self.emptied.swap(true, Ordering::SeqCst) {
+        let order = Ordering::SeqCst;
+        if left != self.entered.sum()
+            || (self.function.compare_exchange(PRESENT, TAKEN, order, order)).is_err()
+        {
             return;
         }
         // SAFETY: every thread that entered while the context was open has left, and none that
@@ -145,6 +224,7 @@ impl CallContext {
         if let Err(payload) = dropped {
             self.record_panic(payload);
         }
+        self.settle(TAKEN, DROPPED);
     }
 
     #[inline]

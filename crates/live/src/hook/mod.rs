@@ -1,12 +1,13 @@
 //! Hooks: what sites call.
 //!
 //! # Lifetime
-//! A hook lives as long as one of its handles. When the last is dropped, its sites are switched off.
-//! A thread may be in a stub or in the hook at that moment, so:
-//! - the code and data of stubs stay mapped as long as the space, and are only reused as
+//! A hook lives as long as one of its handles. When the last is dropped, its sites are switched off,
+//! and the broadcast of that commit has ended: no thread can enter its stubs from a site any more.
+//! One may be anywhere in between, though, for as long as the scheduler likes, so:
+//! - the code, data and counters of stubs stay mapped as long as the space, and are only reused as
 //!   `slots.rs` describes;
 //! - what a call stub leads to, the context, also stays; the closure inside is dropped by whoever
-//!   comes last: the handle, or the last thread to leave it.
+//!   comes last: the handle, or the last thread to leave it. [`CallHook::retire`] tells when.
 
 mod call;
 mod count;
@@ -20,9 +21,9 @@ use crate::slots::{HookId, Slot, StubKind};
 use crate::state::State;
 use crate::{CodeSpace, Error, Result, SiteId};
 
-pub use call::CallHook;
 use call::Closure;
 pub(crate) use call::{CallContext, dispatch};
+pub use call::{CallHook, Retired};
 pub use count::CountHook;
 pub use once::OnceHook;
 
