@@ -101,6 +101,28 @@ impl CodeSpace {
         self.index.code_at(addr)
     }
 
+    /// The site that called a stub, for a thread that faulted on its stack there, in code of this space
+    /// that was not published: the site's return address, and the frame pointer there. None if the thread
+    /// is elsewhere. With this, whoever handles the fault can take the thread to be at the site, its hook
+    /// not called. Constant time, async-signal-safe.
+    ///
+    /// # Safety
+    /// A thread of this process was stopped by a fault at `pc`; `sp` and `fp` are its stack and frame
+    /// pointers.
+    pub unsafe fn faulted_in_stub(
+        &self,
+        pc: usize,
+        sp: usize,
+        fp: usize,
+    ) -> Option<(usize, usize)> {
+        if !self.contains(pc) || self.code_at(pc).is_some() {
+            return None;
+        }
+        // SAFETY: what is executed in the space and was not published is a stub.
+        let site = unsafe { isa::interrupted_site(pc, sp, fp)? };
+        self.site_at(site.0).map(|_| site)
+    }
+
     /// Where a site ends: the address a call in it returns to. Takes the space's lock.
     pub fn site_addr(&self, site: SiteId) -> Option<usize> {
         let mut state = self.lock();

@@ -296,11 +296,21 @@ pub(crate) unsafe fn handle_fault(stopped: &mut arch::Stopped<'_>, fault: Option
     // is guest code or host code that the guest called, which uses none of the fields written.
     unsafe {
         let stack = &*(*activation).stack;
-        let Some(code) = (*(*activation).space).code_at(stopped.pc()) else {
+        let overflow = fault.is_some_and(|addr| stack.is_beyond(addr));
+        let space = &*(*activation).space;
+        let Some(code) = space.code_at(stopped.pc()) else {
+            if overflow
+                && let Some(site) = space.faulted_in_stub(stopped.pc(), stopped.sp(), stopped.fp())
+            {
+                let backtrace = &mut (*(*activation).context).backtrace;
+                backtrace.capture(Some(site), activation);
+                end_with(stopped, activation, TrapKind::StackOverflow);
+                return true;
+            }
             return fault.is_some_and(|addr| stack.in_reserve(addr))
                 && stack.open_reserve().unwrap_or(false);
         };
-        let kind = if fault.is_some_and(|addr| stack.is_beyond(addr)) {
+        let kind = if overflow {
             TrapKind::StackOverflow
         } else {
             let offset = (stopped.pc() - code.base) as u32;
@@ -312,8 +322,19 @@ pub(crate) unsafe fn handle_fault(stopped: &mut arch::Stopped<'_>, fault: Option
         };
         let backtrace = &mut (*(*activation).context).backtrace;
         backtrace.capture_stopped(stopped, activation);
+        end_with(stopped, activation, kind);
+        true
+    }
+}
+
+/// Let the stopped thread leave the guest with a trap.
+///
+/// # Safety
+/// It is in guest code, or in a stub that guest code called; `activation` is its innermost one.
+unsafe fn end_with(stopped: &mut arch::Stopped<'_>, activation: *mut Activation, kind: TrapKind) {
+    // SAFETY: the activation is live, and nothing the guest's frames hold is needed any more.
+    unsafe {
         (&raw mut (*activation).reason).write(Some(Unwind::Trap(kind)));
         stopped.continue_unwinding((*activation).host_sp);
-        true
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - `SITE_LEN`, `is_off_form`, `write_head`, `write_tail`, `read_tail`, `tail_for`: the forms of a
 //!   site and the stores between them;
-//! - `write_stubs`, `STUB_SIZE`: the out-of-line code that sites call;
+//! - `write_stubs`, `STUB_SIZE`: the out-of-line code that sites call; `interrupted_site`: who called it;
 //! - `SiteFrame`, `entry_point`: what a call hook sees, and how it is entered;
 //! - `resume_after_trap`: where a thread goes on that met a site under change;
 //! - `increment`, `current_cpu`: counting per CPU;
@@ -15,8 +15,8 @@ pub use x64::SiteFrame;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x64::{
     BlockData, FILL, RawFrame, SITE_LEN, STUB_SIZE, block_size, current_cpu, default_protocol,
-    entry_point, function_returning, increment, is_off_form, read_tail, site_end_after_trap,
-    tail_for, write_head, write_stubs, write_tail,
+    entry_point, function_returning, increment, interrupted_site, is_off_form, read_tail,
+    site_end_after_trap, tail_for, write_head, write_stubs, write_tail,
 };
 
 /// The first unit of a site, which decides what the site is.

@@ -165,6 +165,11 @@ impl Stopped<'_> {
         self.get(REG_RBP)
     }
 
+    /// The stack pointer.
+    pub(crate) fn sp(&self) -> usize {
+        self.get(REG_RSP)
+    }
+
     /// The return address of a function none of whose instructions was executed. The frame pointer
     /// is its caller's then.
     ///
@@ -172,7 +177,7 @@ impl Stopped<'_> {
     /// The thread stopped at the first instruction of a function.
     pub(crate) unsafe fn return_address_at_entry(&self) -> usize {
         // SAFETY: the call left the address at the top of the stack.
-        unsafe { *(self.get(REG_RSP) as *const usize) }
+        unsafe { *(self.sp() as *const usize) }
     }
 
     /// Make the thread continue with `unwind(host_sp)` when the handler returns.

@@ -16,4 +16,4 @@ pub(crate) use site::{
     FILL, SITE_LEN, function_returning, is_off_form, read_tail, site_end_after_trap, tail_for,
     write_head, write_tail,
 };
-pub(crate) use stub::{BlockData, STUB_SIZE, block_size, write_stubs};
+pub(crate) use stub::{BlockData, STUB_SIZE, block_size, interrupted_site, write_stubs};

@@ -146,6 +146,30 @@ fn count_per_cpu(mut writer: Writer<'_>, per_cpu: PerCpu) {
     }
 }
 
+/// The return address that a site pushed, and the frame pointer it had, for a thread that faulted on its
+/// stack in a stub.
+///
+/// # Safety
+/// `pc` is where the thread is in a stub, `sp` and `fp` are its stack and frame pointers.
+pub(crate) unsafe fn interrupted_site(pc: usize, sp: usize, fp: usize) -> Option<(usize, usize)> {
+    const PUSH_RBP: u8 = 0x55;
+    /// Of `push qword [data]`.
+    const PUSH_MEM: u8 = 0xff;
+    /// Of `mov [rsp - 8], rcx`.
+    const REX_W: u8 = 0x48;
+    // SAFETY: code that is being executed can be read; the words are those pushed since the call.
+    unsafe {
+        let stack = sp as *const usize;
+        match (pc as *const u8).read() {
+            PUSH_RAX | PUSH_RBP => Some((stack.read(), fp)),
+            REX_W => Some((stack.add(1).read(), fp)),
+            PUSH_MEM => Some((stack.add(1).read(), stack.read())),
+            // No other instruction stores to the stack.
+            _ => None,
+        }
+    }
+}
+
 /// Appends instructions that will run at a known address.
 struct Writer<'a> {
     at: usize,
