@@ -1,8 +1,9 @@
 //! What is known about the machine code of a module.
 
 use crate::arch;
-use crate::cache::codec::{Reader, Writer, is_ascending};
+use crate::cache::codec::{Reader, Writer};
 use crate::module_info::ModuleInfo;
+use crate::place_table::{Place, PlaceTable};
 use crate::site_table::SiteTable;
 use crate::trap::{Frame, TrapKind};
 use nopal_codegen::{CallSite, Trap};
@@ -33,8 +34,8 @@ impl CodeMaps {
     pub(crate) fn append(&mut self, other: &CodeMaps, base: u32) {
         let moved = other.funcs.iter().map(|f| base + f.start..base + f.end);
         self.funcs.extend(moved);
-        self.traps.append(&other.traps, base);
-        self.calls.append(&other.calls, base);
+        self.traps.0.append(&other.traps.0, base);
+        self.calls.0.append(&other.calls.0, base);
         self.sites.append(&other.sites, base);
     }
 
@@ -46,11 +47,8 @@ impl CodeMaps {
             record
         });
         out.records(bounds);
-        out.u32s(&self.traps.offsets);
-        out.u32s(&self.traps.srclocs);
-        out.bytes(&self.traps.codes);
-        out.u32s(&self.calls.offsets);
-        out.u32s(&self.calls.srclocs);
+        self.traps.0.write(out);
+        self.calls.0.write(out);
         self.sites.write(out);
     }
 
@@ -60,28 +58,16 @@ impl CodeMaps {
             u32::from_le_bytes([a, b, c, d])..u32::from_le_bytes([e, f, g, h])
         });
         let funcs: Vec<Range<u32>> = funcs.collect();
-        let traps = TrapTable {
-            offsets: input.u32s()?,
-            srclocs: input.u32s()?,
-            codes: input.bytes()?.to_vec(),
-        };
-        let calls = CallTable {
-            offsets: input.u32s()?,
-            srclocs: input.u32s()?,
-        };
+        let traps = TrapTable(PlaceTable::read(input, len)?);
+        let calls = CallTable(PlaceTable::read(input, len)?);
         let in_order = |a: &Range<u32>, b: &Range<u32>| a.end <= b.start;
         let is_valid = funcs.len() == info.func_bodies.len()
             && funcs.iter().all(|f| f.start < f.end && f.end <= len)
-            && funcs.is_sorted_by(in_order)
-            && traps.offsets.is_sorted()
-            && traps.srclocs.len() == traps.offsets.len()
-            && traps.codes.len() == traps.offsets.len()
-            && is_ascending(&calls.offsets)
-            && calls.srclocs.len() == calls.offsets.len();
+            && funcs.is_sorted_by(in_order);
         if !is_valid {
             return None;
         }
-        let sites = SiteTable::read(input, &funcs, info)?;
+        let sites = SiteTable::read(input, len, &funcs, info)?;
         Some(CodeMaps {
             funcs,
             traps,
@@ -89,35 +75,40 @@ impl CodeMaps {
             sites,
         })
     }
+
+    /// Bytes in memory.
+    pub(crate) fn size(&self) -> usize {
+        let funcs = self.funcs.capacity() * size_of::<Range<u32>>();
+        funcs + self.traps.0.size() + self.calls.0.size() + self.sites.size()
+    }
+
+    fn shrink_to_fit(&mut self) {
+        self.funcs.shrink_to_fit();
+        self.traps.0.shrink_to_fit();
+        self.calls.0.shrink_to_fit();
+        self.sites.shrink_to_fit();
+    }
 }
 
-/// Instructions that may trap.
+/// Instructions that may trap: the code of a place is that of its trap.
 #[derive(Debug, Default)]
-pub(crate) struct TrapTable {
-    offsets: Vec<u32>,
-    srclocs: Vec<u32>,
-    codes: Vec<u8>,
-}
+pub(crate) struct TrapTable(PlaceTable);
 
 impl TrapTable {
     /// Add an instruction of a function that begins at `base`.
     pub(crate) fn push(&mut self, trap: &Trap, base: u32) {
-        self.offsets.push(base + trap.offset);
-        self.srclocs.push(trap.srcloc);
-        self.codes.push(trap.code.raw());
-    }
-
-    fn append(&mut self, other: &TrapTable, base: u32) {
-        self.offsets
-            .extend(other.offsets.iter().map(|at| base + at));
-        self.srclocs.extend_from_slice(&other.srclocs);
-        self.codes.extend_from_slice(&other.codes);
+        self.0.push(Place {
+            offset: base + trap.offset,
+            wasm_offset: trap.srcloc,
+            code: trap.code.raw(),
+            more: &[],
+        });
     }
 
     /// Why the instruction at `offset` traps and its source location.
     fn find(&self, offset: u32) -> Option<(TrapCode, u32)> {
-        let at = self.offsets.binary_search(&offset).ok()?;
-        Some((TrapCode::from_raw(self.codes[at])?, self.srclocs[at]))
+        let place = self.0.find(offset)?;
+        Some((TrapCode::from_raw(place.code)?, place.wasm_offset))
     }
 
     /// Every instruction that may trap in a range: its offset, why it traps, and its source location.
@@ -125,45 +116,36 @@ impl TrapTable {
         &self,
         range: Range<u32>,
     ) -> impl Iterator<Item = (u32, TrapCode, u32)> + '_ {
-        let from = self.offsets.partition_point(|&at| at < range.start);
-        let to = self.offsets.partition_point(|&at| at < range.end);
-        (from..to).filter_map(|i| {
-            let code = TrapCode::from_raw(self.codes[i])?;
-            Some((self.offsets[i], code, self.srclocs[i]))
+        self.0.within(range).filter_map(|place| {
+            let code = TrapCode::from_raw(place.code)?;
+            Some((place.offset, code, place.wasm_offset))
         })
     }
 }
 
 /// Return addresses of calls.
 #[derive(Debug, Default)]
-pub(crate) struct CallTable {
-    offsets: Vec<u32>,
-    srclocs: Vec<u32>,
-}
+pub(crate) struct CallTable(PlaceTable);
 
 impl CallTable {
     /// Add a call in a function that begins at `base`.
     pub(crate) fn push(&mut self, call: &CallSite, base: u32) {
-        self.offsets.push(base + call.ret_addr);
-        self.srclocs.push(call.srcloc);
-    }
-
-    fn append(&mut self, other: &CallTable, base: u32) {
-        self.offsets
-            .extend(other.offsets.iter().map(|at| base + at));
-        self.srclocs.extend_from_slice(&other.srclocs);
+        self.0.push(Place {
+            offset: base + call.ret_addr,
+            wasm_offset: call.srcloc,
+            code: 0,
+            more: &[],
+        });
     }
 
     fn find(&self, ret_offset: u32) -> Option<u32> {
-        let at = self.offsets.binary_search(&ret_offset).ok()?;
-        Some(self.srclocs[at])
+        Some(self.0.find(ret_offset)?.wasm_offset)
     }
 
     /// The call that the instruction at `offset` is, if it is one.
     fn at(&self, offset: u32) -> Option<u32> {
-        let after = self.offsets.partition_point(|&ret| ret <= offset);
-        let ret = *self.offsets.get(after)?;
-        (ret - offset <= arch::MAX_CALL_LEN).then(|| self.srclocs[after])
+        let next = self.0.from(offset.checked_add(1)?).next()?;
+        (next.offset - offset <= arch::MAX_CALL_LEN).then_some(next.wasm_offset)
     }
 }
 
@@ -179,14 +161,13 @@ impl CodeTables {
 
     /// Fill in the maps of the module's code.
     pub(crate) fn set_maps(&mut self, mut maps: CodeMaps) {
-        maps.funcs.shrink_to_fit();
-        maps.traps.offsets.shrink_to_fit();
-        maps.traps.srclocs.shrink_to_fit();
-        maps.traps.codes.shrink_to_fit();
-        maps.calls.offsets.shrink_to_fit();
-        maps.calls.srclocs.shrink_to_fit();
-        maps.sites.shrink_to_fit();
+        maps.shrink_to_fit();
         self.maps = maps;
+    }
+
+    /// Bytes in memory of what grows with the code.
+    pub(crate) fn size(&self) -> usize {
+        self.maps.size()
     }
 
     /// The word that published code is tagged with, so that its tables are found again.

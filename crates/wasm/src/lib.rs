@@ -29,6 +29,7 @@ mod mmap;
 mod module;
 mod module_info;
 mod parse;
+mod place_table;
 mod segments;
 mod signals;
 mod site_table;

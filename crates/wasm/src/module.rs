@@ -129,6 +129,12 @@ impl Module {
         self.0.code.as_ref().map_or(0, Code::len)
     }
 
+    /// Bytes of the tables beside the machine code, which grow with it: functions, instructions that may
+    /// trap, calls, and patch sites with the places of their values.
+    pub fn side_table_size(&self) -> usize {
+        self.0.tables.size()
+    }
+
     /// Where its machine code is; empty if it has none.
     pub fn code_range(&self) -> Range<usize> {
         let base = self.0.code.as_ref().map_or(0, Code::base);
@@ -199,7 +205,7 @@ impl Module {
         };
         let table = self.0.tables.sites();
         let info = self.info();
-        let raw = table.sites().iter().zip(code.sites());
+        let raw = table.sites().zip(code.sites());
         raw.map(|(site, id)| {
             // The region of a site is inside its function, its end possibly not.
             let func = self.0.tables.function_at(site.ret_offset - 1);
@@ -210,7 +216,7 @@ impl Module {
                 func,
                 wasm_offset: site.wasm_offset,
                 ret_addr: code.base() + site.ret_offset as usize,
-                values: table.values(site, info.observed_types(func, site.kind)),
+                values: site.values(info.observed_types(func, site.kind)),
             }
         })
         .collect()

@@ -2,6 +2,7 @@
 
 use crate::cache::codec::{Reader, Writer};
 use crate::module_info::ModuleInfo;
+use crate::place_table::{Place, PlaceTable, put, take};
 use crate::{SiteKind, ValType, arch};
 use nopal_codegen::{ObservedValue, PReg, RegClass, ValueLoc};
 use nopal_live::{SiteFrame, SiteId};
@@ -110,48 +111,52 @@ impl SiteValue {
 }
 
 /// The sites of some code in address order. Offsets count from its first byte.
+///
+/// The offset of a place is the return address of a site, its code the kind and the length, and what
+/// else there is the map of its values.
 #[derive(Debug, Default)]
-pub(crate) struct SiteTable {
-    sites: Vec<RawSite>,
-    /// The value maps, encoded by [`encode`].
-    maps: Vec<u8>,
-}
+pub(crate) struct SiteTable(PlaceTable);
 
 /// A site without its function, which follows from its address.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RawSite {
+pub(crate) struct RawSite<'a> {
     pub(crate) ret_offset: u32,
     pub(crate) wasm_offset: u32,
-    map: u32,
     pub(crate) len: u8,
     pub(crate) kind: SiteKind,
+    /// The value map, made by [`encode`].
+    map: &'a [u8],
 }
 
-impl RawSite {
-    fn to_bytes(self) -> [u8; 14] {
-        let mut record = [0; 14];
-        record[..4].copy_from_slice(&self.ret_offset.to_le_bytes());
-        record[4..8].copy_from_slice(&self.wasm_offset.to_le_bytes());
-        record[8..12].copy_from_slice(&self.map.to_le_bytes());
-        record[12] = self.len;
-        record[13] = self.kind as u8;
-        record
+/// Bits of a place's code that hold the kind; the others hold the length.
+const KIND_BITS: u32 = 2;
+
+impl<'a> RawSite<'a> {
+    fn new(place: Place<'a>) -> Option<RawSite<'a>> {
+        let kind = place.code & ((1 << KIND_BITS) - 1);
+        Some(RawSite {
+            ret_offset: place.offset,
+            wasm_offset: place.wasm_offset,
+            len: place.code >> KIND_BITS,
+            kind: *SiteKind::ALL.get(usize::from(kind))?,
+            map: place.more,
+        })
     }
 
-    fn from_bytes(record: [u8; 14]) -> Option<RawSite> {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, len, kind] = record;
-        Some(RawSite {
-            ret_offset: u32::from_le_bytes([a, b, c, d]),
-            wasm_offset: u32::from_le_bytes([e, f, g, h]),
-            map: u32::from_le_bytes([i, j, k, l]),
-            len,
-            kind: *SiteKind::ALL.get(usize::from(kind))?,
-        })
+    /// The places of its values, which are of these types.
+    pub(crate) fn values(&self, types: &[ValType]) -> Box<[SiteValue]> {
+        let mut map = self.map;
+        let value = |&ty| SiteValue {
+            ty,
+            loc: decode(&mut map),
+        };
+        types.iter().map(value).collect()
     }
 }
 
 impl SiteTable {
-    /// Add a site. Its return address is `ret_offset`, its region `len` bytes.
+    /// Add a site. Its return address is `ret_offset`, its region `len` bytes, of which there are less
+    /// than 64.
     pub(crate) fn push(
         &mut self,
         kind: SiteKind,
@@ -160,57 +165,45 @@ impl SiteTable {
         wasm_offset: u32,
         values: &[ObservedValue],
     ) {
-        let map = self.maps.len() as u32;
-        encode(values, &mut self.maps);
-        self.sites.push(RawSite {
-            ret_offset,
+        debug_assert!(len < 1 << (u8::BITS - KIND_BITS));
+        let mut map = Vec::new();
+        encode(values, &mut map);
+        self.0.push(Place {
+            offset: ret_offset,
             wasm_offset,
-            map,
-            len,
-            kind,
+            code: kind as u8 | len << KIND_BITS,
+            more: &map,
         });
     }
 
     /// Append the sites of code that follows at offset `base`.
     pub(crate) fn append(&mut self, other: &SiteTable, base: u32) {
-        let maps = self.maps.len() as u32;
-        self.maps.extend_from_slice(&other.maps);
-        self.sites.extend(other.sites.iter().map(|site| RawSite {
-            ret_offset: base + site.ret_offset,
-            map: maps + site.map,
-            ..*site
-        }));
+        self.0.append(&other.0, base);
     }
 
     pub(crate) fn write(&self, out: &mut Writer) {
-        out.records(self.sites.iter().copied().map(RawSite::to_bytes));
-        out.bytes(&self.maps);
+        self.0.write(out);
     }
 
-    /// The sites of the functions of a module, whose code is at `funcs`.
+    /// The sites of the functions of a module, whose code of `len` bytes has them at `funcs`.
     pub(crate) fn read(
         input: &mut Reader<'_>,
+        len: u32,
         funcs: &[Range<u32>],
         info: &ModuleInfo,
     ) -> Option<SiteTable> {
-        let sites: Option<Vec<RawSite>> = (input.records()?.iter())
-            .map(|&record| RawSite::from_bytes(record))
-            .collect();
-        let table = SiteTable {
-            sites: sites?,
-            maps: input.bytes()?.to_vec(),
-        };
+        let table = SiteTable(PlaceTable::read(input, len)?);
         let mut funcs = (info.counts.imported_funcs..).zip(funcs);
         let mut func = funcs.next();
-        for site in &table.sites {
+        for place in table.0.iter() {
+            let site = RawSite::new(place)?;
             let start = site.ret_offset.checked_sub(site.len.into())?;
             while func.as_ref()?.1.end < site.ret_offset {
                 func = funcs.next();
             }
             let (index, range) = func.as_ref()?;
             let types = info.observed_types(*index, site.kind);
-            let map = table.maps.get(site.map as usize..)?;
-            if start < range.start || site.len == 0 || !is_map(map, types.len()) {
+            if start < range.start || site.len == 0 || !is_map(site.map, types.len()) {
                 return None;
             }
         }
@@ -218,45 +211,33 @@ impl SiteTable {
     }
 
     pub(crate) fn shrink_to_fit(&mut self) {
-        self.sites.shrink_to_fit();
-        self.maps.shrink_to_fit();
+        self.0.shrink_to_fit();
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn size(&self) -> usize {
+        self.0.size()
     }
 
     /// The sites, in address order.
-    pub(crate) fn sites(&self) -> &[RawSite] {
-        &self.sites
+    pub(crate) fn sites(&self) -> impl Iterator<Item = RawSite<'_>> {
+        self.0.iter().filter_map(RawSite::new)
     }
 
     /// The position in the module of the site that ends at `ret_offset`.
     pub(crate) fn wasm_offset_at(&self, ret_offset: u32) -> Option<u32> {
-        let found = self
-            .sites
-            .binary_search_by_key(&ret_offset, |s| s.ret_offset);
-        Some(self.sites[found.ok()?].wasm_offset)
-    }
-
-    /// The places of a site's values, which are of these types.
-    pub(crate) fn values(&self, site: &RawSite, types: &[ValType]) -> Box<[SiteValue]> {
-        let mut map = &self.maps[site.map as usize..];
-        let count = take(&mut map) as usize;
-        let places = (0..count).map(|_| decode(&mut map));
-        types
-            .iter()
-            .zip(places)
-            .map(|(&ty, loc)| SiteValue { ty, loc })
-            .collect()
+        Some(self.0.find(ret_offset)?.wasm_offset)
     }
 }
 
-// A value map is the number of values, then for each a number whose low two bits are the kind of
-// place and whose others say which. Numbers are LEB128.
+// A value map is for each value a number whose low two bits are the kind of place and whose others say
+// which. Numbers are LEB128.
 const REG: u64 = 0;
 const SLOT: u64 = 1;
 const CONST: u64 = 2;
 const FULL_CONST: u64 = 3;
 
 fn encode(values: &[ObservedValue], out: &mut Vec<u8>) {
-    put(values.len() as u64, out);
     for value in values {
         match value.loc {
             ValueLoc::Reg(reg) => put((reg.index() as u64) << 2 | REG, out),
@@ -307,33 +288,11 @@ fn is_map(mut map: &[u8], count: usize) -> bool {
             _ => take_checked(map).is_some(),
         }
     }
-    take_checked(&mut map) == Some(count as u64) && (0..count).all(|_| is_place(&mut map))
+    (0..count).all(|_| is_place(&mut map)) && map.is_empty()
 }
 
 /// How many registers can be named.
 const PREGS: u64 = 64;
-
-fn put(mut n: u64, out: &mut Vec<u8>) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    out.push(n as u8);
-}
-
-fn take(bytes: &mut &[u8]) -> u64 {
-    let mut n = 0;
-    let mut shift = 0;
-    while let [byte, rest @ ..] = *bytes {
-        *bytes = rest;
-        n |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            break;
-        }
-        shift += 7;
-    }
-    n
-}
 
 /// The number that `take` finds; none if there is none, or none of 64 bits.
 fn take_checked(bytes: &mut &[u8]) -> Option<u64> {
@@ -381,12 +340,17 @@ mod tests {
         let mut second = SiteTable::default();
         second.push(SiteKind::Exit, 20, 5, 200, &values);
         first.append(&second, 64);
-        let [a, b] = first.sites() else {
+        let sites: Vec<RawSite<'_>> = first.sites().collect();
+        let [a, b] = sites[..] else {
             panic!("two sites")
         };
         assert_eq!((a.ret_offset, b.ret_offset, b.wasm_offset), (10, 84, 200));
-        let places = |site, types| -> Vec<Location> {
-            let values = first.values(site, types);
+        assert_eq!(
+            (a.kind, b.kind, b.len),
+            (SiteKind::Entry, SiteKind::Exit, 5)
+        );
+        let places = |site: RawSite<'_>, types| -> Vec<Location> {
+            let values = site.values(types);
             values.iter().map(|value| value.loc).collect()
         };
         assert_eq!(places(a, &types[..2]), expected[..2]);

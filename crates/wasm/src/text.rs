@@ -150,7 +150,7 @@ impl Text {
 
     /// Make the code executable. `tag` is found again by address.
     pub(crate) fn publish(&mut self, space: &Arc<CodeSpace>, tag: usize) -> Result<Code> {
-        let sites: Vec<SiteDesc> = (self.maps.sites.sites().iter())
+        let sites: Vec<SiteDesc> = (self.maps.sites.sites())
             .map(|site| SiteDesc {
                 ret_offset: site.ret_offset,
                 len: site.len,
@@ -270,7 +270,7 @@ mod tests {
         for site in tables.sites().sites() {
             let func = tables.function_at(site.ret_offset - 1);
             let types = info.observed_types(func.expect("a function"), site.kind);
-            assert_eq!(tables.sites().values(site, types).len(), types.len());
+            assert_eq!(site.values(types).len(), types.len());
         }
         for offset in 0..=len {
             tables.trap_at(offset);

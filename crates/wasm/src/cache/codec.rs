@@ -86,15 +86,6 @@ impl Writer {
         self.0.reserve(records.len() * N);
         records.for_each(|record| self.0.extend_from_slice(&record));
     }
-
-    pub(crate) fn u32s(&mut self, numbers: &[u32]) {
-        self.records(numbers.iter().map(|n| n.to_le_bytes()));
-    }
-}
-
-/// Whether numbers are in ascending order, none there twice.
-pub(crate) fn is_ascending(numbers: &[u32]) -> bool {
-    numbers.is_sorted_by(|a, b| a < b)
 }
 
 #[cfg(test)]
@@ -106,7 +97,7 @@ mod tests {
         let mut writer = Writer::new(Vec::new());
         writer.u32(7);
         writer.bytes(b"abc");
-        writer.u32s(&[1, u32::MAX]);
+        writer.records([1, u32::MAX].map(u32::to_le_bytes).into_iter());
         writer.records([[1, 2], [3, 4], [5, 6]].into_iter());
         let bytes = writer.into_bytes();
         let mut reader = Reader::new(&bytes);
