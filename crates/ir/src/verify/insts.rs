@@ -126,7 +126,8 @@ impl Verifier<'_> {
             }
             InstData::StackAddr { slot, offset, .. } => match self.func.get_stack_slot(slot) {
                 None => self.inst_error(inst, format!("{slot} does not exist")),
-                Some(data) if offset < 0 || offset as u32 >= data.size.max(1) => {
+                // The address right behind a slot is that of its end, as in C.
+                Some(data) if offset < 0 || offset as u32 > data.size => {
                     let message = format!("offset {offset} is outside of {slot}");
                     self.inst_error(inst, message);
                 }

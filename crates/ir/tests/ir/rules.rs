@@ -167,7 +167,7 @@ fn immediates() {
             "v9 = bitcast.f64 v2",
             "v2 has type f32, but must be as wide as the result",
         ),
-        ("v9 = stack_addr.i64 ss0+8", "offset 8 is outside of ss0"),
+        ("v9 = stack_addr.i64 ss0+9", "offset 9 is outside of ss0"),
         (
             "v9 = stack_addr.i32 ss0",
             "the result has type i32, not an address, i64",

@@ -393,7 +393,7 @@ fn memory() {
     let opcode = Opcode::StackAddr;
     for (slot, offset, ty, message) in [
         (1, 0, Type::I64, "ss1 does not exist"),
-        (0, 8, Type::I64, "offset 8 is outside of ss0"),
+        (0, 9, Type::I64, "offset 9 is outside of ss0"),
         (0, -1, Type::I64, "offset -1 is outside of ss0"),
         (
             0,
