@@ -134,9 +134,10 @@ impl CacheDir {
         Ok(renamed?)
     }
 
-    /// Delete entries, the one first that was not used for longest, until all take no more than
-    /// `limit` bytes; and what was left unfinished. Nothing else is touched.
-    pub(super) fn shrink(&self, limit: u64) -> io::Result<()> {
+    /// If all entries take more than `limit` bytes, delete the one first that was not used for longest,
+    /// and so on until an eighth of the room is free. Also delete what was left unfinished; nothing
+    /// else is touched. Returns how many bytes are left.
+    pub(super) fn shrink(&self, limit: u64) -> io::Result<u64> {
         let now = SystemTime::now();
         let mut entries = Vec::new();
         for file in Dir::read_from(&self.0)? {
@@ -162,15 +163,18 @@ impl CacheDir {
         }
         entries.sort_unstable();
         let mut total: u64 = entries.iter().map(|entry| entry.size).sum();
+        if total <= limit {
+            return Ok(total);
+        }
         for entry in entries {
-            if total <= limit {
+            if total <= limit - limit / 8 {
                 break;
             }
             // Another process may have been faster.
             let _ = unlinkat(&self.0, entry.name, AtFlags::empty());
             total -= entry.size;
         }
-        Ok(())
+        Ok(total)
     }
 }
 

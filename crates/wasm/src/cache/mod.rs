@@ -12,8 +12,8 @@ use dir::CacheDir;
 pub(crate) use key::Key;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// What every entry ends with: what it is, and the version of its form. Before it stands the code that
 /// authenticates, and before that the contents, so that these can be used where they were read to.
@@ -55,6 +55,8 @@ struct Inner {
     path: PathBuf,
     secret: Secret,
     max_size: AtomicU64,
+    /// How many bytes all entries take, as far as this process knows.
+    used: Mutex<Option<u64>>,
     stats: Counters,
 }
 
@@ -107,6 +109,7 @@ impl CodeCache {
             path: path.to_owned(),
             secret,
             max_size: AtomicU64::new(DEFAULT_MAX_SIZE),
+            used: Mutex::new(None),
             stats: Counters::default(),
         })))
     }
@@ -123,8 +126,10 @@ impl CodeCache {
         &self.0.path
     }
 
-    /// How many bytes all entries may take, 1 GiB unless set. Whenever an entry is added, those that
-    /// were not used for longest are deleted.
+    /// How many bytes all entries may take, 1 GiB unless set. If they take more after one was added,
+    /// those that were not used for longest are deleted.
+    ///
+    /// What other processes add meanwhile counts from the next time that this one looks.
     pub fn set_max_size(&self, bytes: u64) {
         self.0.max_size.store(bytes, Ordering::Relaxed);
     }
@@ -171,9 +176,20 @@ impl CodeCache {
         let parts = [contents, mac.as_bytes(), MAGIC];
         if inner.dir.write(&key.file_name(), &parts).is_ok() {
             inner.stats.stored.fetch_add(1, Ordering::Relaxed);
-            // What could not be deleted is tried again with the next entry.
-            let _ = inner.dir.shrink(self.max_size());
+            self.make_room(size);
         }
+    }
+
+    /// An entry of `size` bytes was added: delete others if all take too much.
+    fn make_room(&self, size: u64) {
+        let inner = &*self.0;
+        let mut used = inner.used.lock().unwrap_or_else(|err| err.into_inner());
+        let known = used.map(|used| used.saturating_add(size));
+        *used = match known {
+            Some(used) if used <= self.max_size() => Some(used),
+            // What cannot be found out or deleted is tried again with the next entry.
+            _ => inner.dir.shrink(self.max_size()).ok(),
+        };
     }
 
     /// The contents of an entry, if it is authentic.

@@ -9,7 +9,7 @@ mod spectest;
 mod value;
 
 use nopal_live::CallHook;
-use nopal_wasm::{Config, Engine, Sites};
+use nopal_wasm::{CodeCache, Config, Engine, Sites};
 use rayon::prelude::*;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -56,9 +56,11 @@ pub(crate) struct Setup {
 
 impl Setup {
     fn new(sites: Sites) -> Setup {
-        let mut config = Config::new();
-        config.parallel_compilation(false).sites(sites);
-        let engine = Engine::new(&config).expect("an engine");
+        Setup::with(Config::new().sites(sites))
+    }
+
+    fn with(config: &mut Config) -> Setup {
+        let engine = Engine::new(config.parallel_compilation(false)).expect("an engine");
         Setup { engine, hook: None }
     }
 }
@@ -83,9 +85,11 @@ fn main() -> ExitCode {
     }
     let again: Vec<TestFile<'_>> = spec(SpecVersion::V2).collect();
     let again: Vec<&TestFile<'_>> = again.iter().filter(|f| selected(f)).collect();
-    let repeated = run_with_other_sites(again);
+    let repeated = run_with_other_sites(again.clone());
     // They are the same assertions and count once.
     total.failures.extend(repeated.failures);
+    let cached = run_from_cache(again);
+    total.failures.extend(cached.failures);
     for excepted in &total.excepted {
         println!("not expected to succeed: {excepted}");
     }
@@ -128,6 +132,23 @@ fn run_with_other_sites(files: Vec<&TestFile<'_>>) -> Tally {
     );
     assert_eq!(none.passed, hooked.passed + hooked.failures.len());
     none.add(hooked)
+}
+
+/// Run files twice with a cache, the second time with all code from there.
+fn run_from_cache(files: Vec<&TestFile<'_>>) -> Tally {
+    let dir = tempfile::tempdir().expect("a directory");
+    let run = |how| {
+        let cache = CodeCache::open(dir.path()).expect("a cache");
+        let setup = Setup::with(Config::new().cache(cache.clone()));
+        (run_group(&setup, files.clone(), how), cache.stats())
+    };
+    let (first, filled) = run(", filling a cache");
+    let (second, used) = run(", from the cache");
+    println!("cached modules: {}", used.hits);
+    assert_eq!((filled.rejected, used.rejected, used.stored), (0, 0, 0));
+    // A module that occurs in several files is one entry, and possibly stored by more than one thread.
+    assert!(used.hits >= filled.hits + filled.stored);
+    first.add(second)
 }
 
 /// Run the files of one version or proposal.
