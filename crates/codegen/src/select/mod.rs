@@ -51,6 +51,10 @@ pub(crate) trait Isa: Sized {
     /// Registers a callee preserves.
     const CALLEE_SAVED: RegSet;
 
+    /// Registers a callee of a convention preserves: [`Isa::CALLEE_SAVED`] and perhaps others, on which
+    /// callers do not rely.
+    fn preserved(conv: CallConv) -> RegSet;
+
     /// Assign parameters and results to registers and stack.
     fn param_locs(sig: &nopal_ir::Signature, out: &mut ParamLocs);
     /// Those of [`Isa::ORDER`] that must not hold values all the same.
@@ -554,7 +558,13 @@ impl<'a, I: Isa> Selector<'a, I> {
     fn finish(&mut self) {
         self.out.chunks.reverse();
         self.out.chunks.append(&mut self.s.late_chunks);
-        self.out.frame.saved = self.used.intersect(I::CALLEE_SAVED);
+        let preserved = I::preserved(self.own_convention());
+        let mut saved = self.used.intersect(preserved);
+        if !self.an.calls.is_empty() {
+            // Callees of other conventions do not preserve these.
+            saved = saved.union(preserved.minus(I::CALLEE_SAVED));
+        }
+        self.out.frame.saved = saved;
         self.out.frame.outgoing = self.outgoing.next_multiple_of(16);
         self.out.frame.has_calls = self.has_calls;
         if self.own_convention() == CallConv::Tail {

@@ -1,7 +1,7 @@
-//! The System V calling convention, and the building blocks of the walk.
+//! The calling conventions of System V and Windows, and the building blocks of the walk.
 //!
-//! Source: System V Application Binary Interface, AMD64 Architecture Processor Supplement,
-//! section 3.2. Extension: where a signature has more results than fit in `rax`, `rdx`, `xmm0` and
+//! Sources: System V Application Binary Interface, AMD64 Architecture Processor Supplement,
+//! section 3.2; Microsoft, "x64 calling convention". Extension: where a signature has more results than fit in `rax`, `rdx`, `xmm0` and
 //! `xmm1`, the caller passes the address of an area with one cell per result in `rdi`.
 
 use super::inst::{Alu, Base, FSize, Inst, Mem, Size};
@@ -97,6 +97,24 @@ pub(crate) fn vector_constant(out: &mut Selected<Inst>, bits: u64, ty: Type) -> 
     Mem::constant(out.constant(Constant { bytes, size: 16 }))
 }
 
+/// Each of the first four parameters has its register of either class; above the return address there is
+/// room for them all the same.
+fn windows_param_locs(sig: &Signature, out: &mut ParamLocs) {
+    const INTS: [PReg; 4] = [RCX, RDX, R8, R9];
+    out.ret_area = false;
+    out.stack = 8 * INTS.len() as u32;
+    for (n, p) in sig.params.iter().enumerate() {
+        out.locs.push(match INTS.get(n) {
+            Some(_) if p.ty.is_float() => AbiLoc::Reg(xmm(n as u8)),
+            Some(&r) => AbiLoc::Reg(r),
+            None => {
+                out.stack += 8;
+                AbiLoc::Stack(out.stack - 8)
+            }
+        });
+    }
+}
+
 impl Isa for X64 {
     type Inst = Inst;
     type Flags = X64Flags;
@@ -128,9 +146,19 @@ impl Isa for X64 {
     ];
     const CALLEE_SAVED: RegSet = CALLEE_SAVED;
 
+    fn preserved(conv: CallConv) -> RegSet {
+        match conv {
+            CallConv::WindowsFastcall => CALLEE_SAVED.union(WINDOWS_CALLEE_SAVED),
+            _ => CALLEE_SAVED,
+        }
+    }
+
     fn param_locs(sig: &Signature, out: &mut ParamLocs) {
         out.locs.clear();
         out.stack = 0;
+        if sig.call_conv == CallConv::WindowsFastcall {
+            return windows_param_locs(sig, out);
+        }
         out.ret_area = needs_ret_area::<X64>(sig);
         let mut ints = INT_ARGS[usize::from(out.ret_area)..].iter();
         let mut floats = (0..FLOAT_ARGS as u8).map(xmm);

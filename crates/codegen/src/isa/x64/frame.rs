@@ -4,19 +4,19 @@
 //! rbp + 16     incoming stack arguments
 //! rbp + 8      return address
 //! rbp          caller's rbp
-//! rbp - 8      callee-saved registers, in the order of their numbers
+//! rbp - 8      callee-saved registers, in the order of their numbers, vector registers last
 //!              spill cells
 //!              explicit stack slots, aligned to 16
 //! rsp          outgoing stack arguments
 //! ```
 
-use super::encode::control;
 use super::encode::integer::{alu_mr, alu_ri, lea, load_zx, mov_ri, mov_rr, pop, push};
+use super::encode::{control, float};
 use super::inst::{Alu, Cc, Mem, Size};
-use super::regs::{R11, RAX, RBP, RSP};
-use crate::RegSet;
+use super::regs::{R11, RAX, RBP, RSP, VECTORS};
 use crate::buffer::{Counter, EncodeError, MAX_FRAME, Sink};
 use crate::selected::Frame;
+use crate::{PReg, RegSet};
 use nopal_ir::{SourceLoc, StackSlotData, TrapCode};
 
 /// Alignment of the stack pointer at calls (System V ABI), and of the area of stack slots.
@@ -25,20 +25,28 @@ pub(crate) const STACK_ALIGNMENT: u64 = 16;
 /// The least size of the guard below a stack, in bytes.
 const GUARD: u32 = 4096;
 
+/// Bytes of a vector register as far as it is saved.
+const VECTOR_SIZE: i32 = 16;
+
 /// Up to this many pages are probed without a loop.
 const UNROLLED_PROBES: u32 = 4;
 
 /// Offsets of everything in a frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FrameLayout<'a> {
+    /// Saved general registers, which are pushed.
     saved: RegSet,
+    /// Saved vector registers.
+    saved_vectors: RegSet,
     spill_cells: &'a [u32],
+    /// Bytes of pushed registers, `rbp` aside.
+    pushed: u32,
     /// Bytes of saved registers, `rbp` aside.
     saved_size: u32,
     /// The area of stack slots, from `rbp`.
     slots: i32,
     /// What is subtracted from `rsp` after the pushes.
-    below_saved: u32,
+    below_pushed: u32,
     /// Bytes of arguments that are taken off the stack on return.
     pub(super) popped: u16,
     pub(super) prologue_size: u32,
@@ -47,7 +55,10 @@ pub(crate) struct FrameLayout<'a> {
 
 impl<'a> FrameLayout<'a> {
     pub(super) fn new(frame: &'a Frame) -> Result<Self, EncodeError> {
-        let saved_size = 8 * u64::from(frame.saved.len());
+        let saved_vectors = frame.saved.intersect(VECTORS);
+        let saved = frame.saved.minus(VECTORS);
+        let pushed = 8 * u64::from(saved.len());
+        let saved_size = pushed + VECTOR_SIZE as u64 * u64::from(saved_vectors.len());
         let cells_end = saved_size + 8 * u64::from(frame.num_cells);
         let mut end = cells_end;
         if frame.stack_slots != 0 {
@@ -62,11 +73,13 @@ impl<'a> FrameLayout<'a> {
             return Err(EncodeError::FrameTooLarge);
         }
         let mut layout = FrameLayout {
-            saved: frame.saved,
+            saved,
+            saved_vectors,
             spill_cells: &frame.spill_cells,
+            pushed: pushed as u32,
             saved_size: saved_size as u32,
             slots: -(slots as i32),
-            below_saved: (end - saved_size) as u32,
+            below_pushed: (end - pushed) as u32,
             popped: u16::try_from(frame.popped).map_err(|_| EncodeError::FrameTooLarge)?,
             prologue_size: 0,
             epilogue_size: 0,
@@ -82,7 +95,7 @@ impl<'a> FrameLayout<'a> {
 
     /// Bytes of stack the frame takes, return address included.
     pub(super) fn size(&self) -> u32 {
-        16 + self.saved_size + self.below_saved
+        16 + self.pushed + self.below_pushed
     }
 
     /// Bytes of the instruction that returns.
@@ -90,6 +103,14 @@ impl<'a> FrameLayout<'a> {
         let mut counter = Counter::default();
         control::ret(&mut counter, self.popped);
         counter.len
+    }
+
+    /// Each saved vector register and where it is.
+    fn vectors(&self) -> impl Iterator<Item = (PReg, Mem)> + use<> {
+        let pushed = self.pushed as i32;
+        (1..)
+            .zip(self.saved_vectors.iter())
+            .map(move |(n, r)| (r, Mem::base(RBP, -(pushed + VECTOR_SIZE * n))))
     }
 
     /// The offset of a spill slot from `rbp`.
@@ -144,16 +165,19 @@ pub(super) fn prologue<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
         push(s, r);
     }
     // A call pushes 8 bytes below what is reserved here.
-    if frame.below_saved + 8 <= GUARD {
-        reserve(frame.below_saved, s);
-    } else if frame.below_saved / GUARD <= UNROLLED_PROBES {
-        for page in 1..=frame.below_saved / GUARD {
+    if frame.below_pushed + 8 <= GUARD {
+        reserve(frame.below_pushed, s);
+    } else if frame.below_pushed / GUARD <= UNROLLED_PROBES {
+        for page in 1..=frame.below_pushed / GUARD {
             probe(Mem::base(RSP, -((page * GUARD) as i32)), frame, s);
         }
-        reserve(frame.below_saved, s);
+        reserve(frame.below_pushed, s);
     } else {
         probe_loop(frame, s);
-        reserve(frame.below_saved % GUARD, s);
+        reserve(frame.below_pushed % GUARD, s);
+    }
+    for (r, mem) in frame.vectors() {
+        float::store_vector(s, mem, r, frame);
     }
 }
 
@@ -174,7 +198,7 @@ fn probe<S: Sink>(mem: Mem, frame: &FrameLayout<'_>, s: &mut S) {
 
 /// Reserve and probe all whole pages, one by one. `r11` is neither an argument nor preserved.
 fn probe_loop<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
-    mov_ri(s, R11, u64::from(frame.below_saved / GUARD));
+    mov_ri(s, R11, u64::from(frame.below_pushed / GUARD));
     let mut page = Counter::default();
     probe_page(frame, &mut page);
     probe_page(frame, s);
@@ -190,7 +214,10 @@ fn probe_page<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
 
 /// Take the frame down.
 pub(super) fn epilogue<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
-    if frame.below_saved != 0 {
+    for (r, mem) in frame.vectors() {
+        float::load_vector(s, r, mem, frame);
+    }
+    if frame.below_pushed != 0 {
         if frame.saved.is_empty() {
             mov_rr(s, Size::S64, RSP, RBP);
         } else {
@@ -198,7 +225,7 @@ pub(super) fn epilogue<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
                 s,
                 Size::S64,
                 RSP,
-                Mem::base(RBP, -(frame.saved_size as i32)),
+                Mem::base(RBP, -(frame.pushed as i32)),
                 frame,
             );
         }
@@ -206,7 +233,7 @@ pub(super) fn epilogue<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
     // Down from the register with the highest number, which was pushed last.
     let mut saved = frame.saved;
     while !saved.is_empty() {
-        let last = crate::PReg::from_index(63 - saved.bits().leading_zeros() as usize);
+        let last = PReg::from_index(63 - saved.bits().leading_zeros() as usize);
         pop(s, last);
         saved.remove(last);
     }
@@ -218,5 +245,8 @@ pub(super) fn restore_saved<S: Sink>(frame: &FrameLayout<'_>, s: &mut S) {
     for (n, r) in frame.saved.iter().enumerate() {
         let mem = Mem::base(RBP, -8 * (n as i32 + 1));
         load_zx(s, Size::S64, r, mem, frame);
+    }
+    for (r, mem) in frame.vectors() {
+        float::load_vector(s, r, mem, frame);
     }
 }

@@ -13,3 +13,20 @@ regs!(float: XMM0 = 0, XMM1 = 1);
 
 /// Registers a System V callee preserves, `rbp` and `rsp` aside.
 pub(crate) const CALLEE_SAVED: RegSet = RegSet::from_slice(&[RBX, R12, R13, R14, R15]);
+
+/// The vector registers.
+pub(crate) const VECTORS: RegSet = vectors(0);
+
+/// What a callee of the Windows convention preserves beyond that.
+pub(crate) const WINDOWS_CALLEE_SAVED: RegSet = RegSet::from_slice(&[RDI, RSI]).union(vectors(6));
+
+/// The vector registers from this one on.
+const fn vectors(from: u8) -> RegSet {
+    let mut set = RegSet::EMPTY;
+    let mut n = from;
+    while n < 16 {
+        set = set.union(RegSet::of(PReg::float(n)));
+        n += 1;
+    }
+    set
+}

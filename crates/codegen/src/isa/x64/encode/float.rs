@@ -65,6 +65,26 @@ pub(super) fn store<S: Sink>(s: &mut S, size: FSize, mem: Mem, src: PReg, frame:
     rm(s, scalar(0x11, size), src.hw(), mem, frame, 0);
 }
 
+/// `movups` from memory.
+pub(in crate::isa::x64) fn load_vector<S: Sink>(
+    s: &mut S,
+    dst: PReg,
+    mem: Mem,
+    frame: &FrameLayout<'_>,
+) {
+    rm(s, Op::of(0x10), dst.hw(), mem, frame, 0);
+}
+
+/// `movups` to memory.
+pub(in crate::isa::x64) fn store_vector<S: Sink>(
+    s: &mut S,
+    mem: Mem,
+    src: PReg,
+    frame: &FrameLayout<'_>,
+) {
+    rm(s, Op::of(0x11), src.hw(), mem, frame, 0);
+}
+
 pub(super) fn alu_rr<S: Sink>(s: &mut S, op: FAlu, size: FSize, dst: PReg, src: PReg) {
     rr(s, scalar(alu_code(op), size), dst.hw(), src.hw());
 }

@@ -2,7 +2,7 @@
 
 mod atomic;
 pub(super) mod control;
-mod float;
+pub(super) mod float;
 pub(super) mod integer;
 mod operands;
 mod shift;
