@@ -68,6 +68,8 @@ pub(crate) enum Seen {
 pub(crate) enum Directive<'a> {
     /// `run…` or `print…`: the whole text.
     Run(&'a str),
+    /// `call: %f(1) == 3`: what follows the colon.
+    Call(&'a str),
     /// `trap: %f(1) == int_divz`: the call and the code.
     Trap(&'a str, &'a str),
     /// `patch: on 0 count, off 1`.
@@ -108,6 +110,7 @@ pub(crate) fn parse(text: &str) -> Option<Result<Directive<'_>, String>> {
     }
     let rest = text[word.len()..].strip_prefix(':')?.trim();
     Some(match word {
+        "call" => Ok(Directive::Call(rest)),
         "trap" => equation(rest).map(|(call, code)| Directive::Trap(call, code)),
         "patch" => switches(rest).map(Directive::Patch),
         "at" => at(rest),

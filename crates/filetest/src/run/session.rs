@@ -47,7 +47,11 @@ impl<'a> Session<'a> {
     pub(crate) fn step(&mut self, function: usize, directive: &Directive<'_>) -> Outcome {
         let outcome = match directive {
             Directive::Run(text) => return self.run(function, text),
-            Directive::Trap(call, code) => return self.trap(function, call, code),
+            Directive::Call(call) => match self.named(call) {
+                Ok(function) => return self.run(function, &format!("run: {call}")),
+                Err(e) => Err(e),
+            },
+            Directive::Trap(call, code) => return self.trap(call, code),
             Directive::Patch(switches) => self.sites.switch(switches),
             Directive::At(hit, site, switches) => self.sites.trigger(*hit, site, switches),
             Directive::During(switch, every, until) => {
@@ -71,21 +75,21 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The function that is called, and how.
-    fn target(&self, function: usize, text: &str) -> Result<(usize, RunCommand), String> {
-        // The command may name another function of the file.
-        let name = text
-            .split_once('%')
-            .map(|(_, rest)| rest.split('(').next().unwrap_or_default());
-        let named = name.and_then(|name| {
-            let is_it = |n: &usize| self.file.functions[*n].function.name.to_string()[1..] == *name;
-            (0..self.file.functions.len()).find(is_it)
-        });
-        let n = named.unwrap_or(function);
-        let sig = &self.file.functions[n].function.signature;
+    /// The function that a call names.
+    fn named(&self, call: &str) -> Result<usize, String> {
+        let name = call.split('(').next().unwrap_or_default().trim();
+        let mut functions = self.file.functions.iter();
+        functions
+            .position(|f| f.function.name.to_string() == name)
+            .ok_or_else(|| format!("there is no function `{name}` in this file"))
+    }
+
+    /// How the function above a command is called. As with Cranelift, the name in the command means nothing.
+    fn command(&self, function: usize, text: &str) -> Result<RunCommand, String> {
+        let sig = &self.file.functions[function].function.signature;
         let command = parse_run_command(text, sig)
             .map_err(|e| format!("column {}: {}", e.column, e.message))?;
-        Ok((n, command.ok_or("not a run command")?))
+        command.ok_or_else(|| "not a run command".into())
     }
 
     fn callable(&self, n: usize) -> Result<&Callable, Outcome> {
@@ -97,11 +101,11 @@ impl<'a> Session<'a> {
 
     fn run(&mut self, function: usize, text: &str) -> Outcome {
         let during = self.during.take();
-        let (n, command) = match self.target(function, text) {
-            Ok(target) => target,
+        let command = match self.command(function, text) {
+            Ok(command) => command,
             Err(e) => return Outcome::Failed(e),
         };
-        let callable = match self.callable(n) {
+        let callable = match self.callable(function) {
             Ok(callable) => callable,
             Err(outcome) => return outcome,
         };
@@ -133,17 +137,19 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn trap(&self, function: usize, call: &str, code: &str) -> Outcome {
+    fn trap(&self, call: &str, code: &str) -> Outcome {
         let Some(want) = TrapCode::from_name(code) else {
             return Outcome::Failed(format!("there is no trap code `{code}`"));
         };
-        let command = self.target(function, &format!("print: {call}"));
-        let (n, invocation): (usize, Invocation) = match command {
-            Ok((n, RunCommand::Print(invocation))) => (n, invocation),
+        let command = self
+            .named(call)
+            .and_then(|n| Ok((n, self.command(n, &format!("print: {call}"))?)));
+        let (function, invocation): (usize, Invocation) = match command {
+            Ok((function, RunCommand::Print(invocation))) => (function, invocation),
             Ok(_) => return Outcome::Failed("expected a call".into()),
             Err(e) => return Outcome::Failed(e),
         };
-        let callable = match self.callable(n) {
+        let callable = match self.callable(function) {
             Ok(callable) => callable,
             Err(outcome) => return outcome,
         };
