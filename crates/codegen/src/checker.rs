@@ -410,7 +410,11 @@ impl<I: Check> Checker<'_, I> {
     ) -> Result<bool, String> {
         match inst.symbolic(self.out) {
             Symbolic::Copy { dst, src } => {
-                let symbols = state.get(&self.cell(src)).cloned().unwrap_or_default();
+                let mut symbols = state.get(&self.cell(src)).cloned().unwrap_or_default();
+                // What programs keep in their stack slots is theirs: it may be read in any state.
+                if matches!(src, CheckLoc::StackArea(_)) {
+                    symbols.push(Symbol::Temporary);
+                }
                 state.insert(self.cell(dst), symbols);
             }
             Symbolic::Const { dst, bits } => {

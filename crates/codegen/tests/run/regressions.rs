@@ -114,3 +114,26 @@ fn a_loop_before_one_with_two_entries() {
     let results = agree(&func, &inputs);
     assert_eq!(results[0], 126 + 4);
 }
+
+/// A loop within one instruction that begins with reading a stack slot, written or not.
+#[test]
+fn an_atomic_operation_on_a_slot() {
+    for store in ["", "store v1, v2"] {
+        let text = format!(
+            "function %f(i64, i64) -> i64, i64 {{
+                ss0 = explicit_slot 8, align = 8
+            block0(v0: i64, v1: i64):
+                v2 = stack_addr.i64 ss0
+                {store}
+                v3 = atomic_rmw.i64 or v2, v0
+                return v3, v0
+            }}"
+        );
+        let funcs = nopal_ir::reader::parse_functions(&text).expect("it reads");
+        for target in targets() {
+            let mut context = nopal_codegen::Context::new();
+            let code = context.compile(&funcs[0], &target).expect("it compiles");
+            assert!(!code.code.is_empty());
+        }
+    }
+}
