@@ -196,6 +196,8 @@ pub(crate) struct Scratch {
     slot_offsets: Vec<u32>,
     /// Operands of the current instruction, for the checker.
     operands: Vec<Value>,
+    /// What it defines, for the checker.
+    defined: Vec<Value>,
 }
 
 /// The walk over one function.

@@ -31,6 +31,9 @@ impl<I: Isa> Selector<'_, I> {
     /// The instruction above leaves `v` in `r`.
     #[inline]
     pub(super) fn note_def(&mut self, v: Value, r: PReg) {
+        if ENABLED {
+            self.s.defined.push(v);
+        }
         self.note(|| Note::Def(v, CheckLoc::Reg(r)));
     }
 
@@ -41,7 +44,9 @@ impl<I: Isa> Selector<'_, I> {
             return;
         }
         let operands = core::mem::take(&mut self.s.operands);
-        for &v in &operands {
+        let defined = core::mem::take(&mut self.s.defined);
+        // A merged instruction may define what another one of the group reads.
+        for &v in operands.iter().filter(|v| !defined.contains(v)) {
             let state = self.s.vals[v.index()];
             if state.reg != NO_REG {
                 let r = PReg::from_index(state.reg.into());

@@ -2,7 +2,9 @@
 
 use super::calls::{import, signature};
 use crate::support::unit::{Unit, entry, input, output, targets};
+use nopal_codegen::Context;
 use nopal_fuzzgen::Outcome;
+use nopal_ir::reader::parse_functions;
 use nopal_ir::{CallConv, ExternalName, Function, IntCC, Type, Value};
 
 fn agree(func: &Function, inputs: &[u64]) -> Vec<u64> {
@@ -14,6 +16,16 @@ fn agree(func: &Function, inputs: &[u64]) -> Vec<u64> {
         all = results;
     }
     all
+}
+
+/// Compile the function, with the checker on.
+fn compiles(text: &str) {
+    let funcs = parse_functions(text).expect("it reads");
+    for target in targets() {
+        let mut context = Context::new();
+        let code = context.compile(&funcs[0], &target).expect("it compiles");
+        assert!(!code.code.is_empty());
+    }
 }
 
 /// An observed value that is moved out of the way of an argument.
@@ -129,11 +141,13 @@ fn an_atomic_operation_on_a_slot() {
                 return v3, v0
             }}"
         );
-        let funcs = nopal_ir::reader::parse_functions(&text).expect("it reads");
-        for target in targets() {
-            let mut context = nopal_codegen::Context::new();
-            let code = context.compile(&funcs[0], &target).expect("it compiles");
-            assert!(!code.code.is_empty());
-        }
+        compiles(&text);
     }
+}
+
+/// A sum whose flag chooses between it and another value right below, and that has no register
+/// further down: it is defined, stored to its slot, and used within one group of instructions.
+#[test]
+fn a_spilled_sum_that_its_flag_selects() {
+    compiles(include_str!("spilled-sum.clif"));
 }
