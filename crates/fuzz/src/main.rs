@@ -5,9 +5,11 @@ mod hooks;
 mod mutate;
 mod oracle;
 mod quiet;
+mod shorten;
 mod strip;
 mod text;
 
+use crate::mutate::Stage;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,6 +29,8 @@ enum Command {
     Compare(CompareArgs),
     /// Mutate CLIF text; reading, verifying and compiling it must neither panic nor hang.
     Text(TextArgs),
+    /// Try texts that have failed once more, and write shorter ones that fail alike.
+    Retry(RetryArgs),
 }
 
 /// What to generate, and for how long.
@@ -54,6 +58,9 @@ struct CompareArgs {
 struct TextArgs {
     /// Files, and folders of files, to mutate besides generated functions.
     paths: Vec<PathBuf>,
+    /// Aim at one stage; without this, at each in turn.
+    #[arg(long)]
+    stage: Option<Stage>,
     /// How long, e.g. 90s, 10m, 1h.
     #[arg(long, value_parser = duration, default_value = "60s")]
     time: Duration,
@@ -66,6 +73,14 @@ struct TextArgs {
     /// Where to write inputs that fail.
     #[arg(long, default_value = "fuzz-failures")]
     out: PathBuf,
+}
+
+/// What to try again.
+#[derive(Args, Clone)]
+struct RetryArgs {
+    /// The texts.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -89,5 +104,6 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Compare(args) => compare::run(&args),
         Command::Text(args) => text::run(&args),
+        Command::Retry(args) => text::retry(&args),
     }
 }

@@ -1,13 +1,15 @@
 //! Text that is wrong: nothing may panic, hang, or print what it does not read again.
 
-use crate::TextArgs;
 use crate::mutate::Mutator;
 use crate::quiet::quietly;
+use crate::shorten::shorten;
+use crate::{RetryArgs, TextArgs};
 use nopal_codegen::{Context, Settings, Target, X64Features};
 use nopal_fuzzgen::{Options, Rng, generate};
 use nopal_ir::reader::{parse_functions, parse_run_command, parse_test};
 use nopal_ir::{Function, verify};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,10 +23,15 @@ const LARGEST: usize = 64 << 10;
 /// How far inputs have come.
 #[derive(Default)]
 struct Figures {
+    /// Texts given to the reader.
     inputs: u64,
-    parsed: u64,
-    functions: u64,
+    /// Those that read.
+    read: u64,
+    /// Functions given to the verifier.
+    verified: u64,
+    /// Functions given to the compiler: those that are valid.
     valid: u64,
+    /// Those that it compiles. The others have types or conventions that it refuses.
     compiled: u64,
 }
 
@@ -34,12 +41,47 @@ pub(crate) fn run(args: &TextArgs) -> ExitCode {
         .map_err(|e| format!("{}: {e}", args.out.display()))
         .and_then(|()| corpus(&args.paths));
     match result {
-        Ok(corpus) => fuzz(args, corpus),
+        Ok(texts) => {
+            let functions = texts.iter().flat_map(|t| functions(t)).collect();
+            fuzz(args, Mutator::new(texts, functions, args.stage))
+        }
         Err(e) => {
             eprintln!("error: {e}");
             ExitCode::from(2)
         }
     }
+}
+
+/// Try texts again, once each.
+pub(crate) fn retry(args: &RetryArgs) -> ExitCode {
+    let mut context = Context::new();
+    let mut code = ExitCode::SUCCESS;
+    for path in &args.files {
+        let text = match fs::read(path) {
+            Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+            Err(e) => {
+                eprintln!("error: {}: {e}", path.display());
+                return ExitCode::from(2);
+            }
+        };
+        match attempt(&text, &mut context, &mut Figures::default()) {
+            Ok(_) => println!("{}: nothing is wrong", path.display()),
+            Err(finding) => {
+                record(path, &text, &finding, &mut context);
+                code = ExitCode::from(1);
+            }
+        }
+    }
+    code
+}
+
+/// The valid functions of a text.
+fn functions(text: &[u8]) -> Vec<Function> {
+    let text = String::from_utf8_lossy(text);
+    let file = parse_test(&text);
+    let functions = file.map_or(Vec::new(), |f| f.functions);
+    let functions = functions.into_iter().map(|f| f.function);
+    functions.filter(|f| verify(f).is_ok()).collect()
 }
 
 /// The texts that are mutated: files, and generated modules.
@@ -78,12 +120,18 @@ fn read(path: &Path, texts: &mut Vec<Vec<u8>>) -> std::io::Result<()> {
 /// When the current input was begun, in milliseconds from the start; 0 between inputs.
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 
-fn fuzz(args: &TextArgs, corpus: Vec<Vec<u8>>) -> ExitCode {
+fn fuzz(args: &TextArgs, mut mutator: Mutator) -> ExitCode {
     let start = Instant::now();
     let current = args.out.join(format!("current-{}.clif", args.start));
+    let mut note = match Note::create(&current) {
+        Ok(note) => note,
+        Err(e) => {
+            eprintln!("error: {}: {e}", current.display());
+            return ExitCode::from(2);
+        }
+    };
     watch(start, current.clone());
     let mut rng = Rng::new(args.start);
-    let mut mutator = Mutator::new(corpus);
     let mut figures = Figures::default();
     let mut findings = 0;
     let mut last = start;
@@ -91,42 +139,27 @@ fn fuzz(args: &TextArgs, corpus: Vec<Vec<u8>>) -> ExitCode {
     while start.elapsed() < args.time {
         let input = mutator.next(&mut rng, LARGEST);
         // What is to be looked at should the process die.
-        if let Err(e) = fs::write(&current, &input) {
+        if let Err(e) = note.write(&input) {
             eprintln!("error: {}: {e}", current.display());
             return ExitCode::from(2);
         }
         BEGUN.store(start.elapsed().as_millis() as u64 + 1, Ordering::Relaxed);
-        figures.inputs += 1;
-        let text = String::from_utf8_lossy(&input);
-        let result = quietly(|| test(&text, &mut context, &mut figures));
+        let text = String::from_utf8_lossy(&input).into_owned();
+        let result = attempt(&text, &mut context, &mut figures);
         BEGUN.store(0, Ordering::Relaxed);
-        let finding = match result {
-            Ok(Ok(interesting)) => {
-                if interesting {
-                    mutator.keep(input, &mut rng);
-                }
-                continue_or_report(&mut last, start, &figures);
-                continue;
+        match result {
+            Ok(compiled) if compiled.is_empty() => {}
+            Ok(compiled) => mutator.keep(input, compiled, &mut rng),
+            Err(finding) => {
+                findings += 1;
+                let name = format!("text-{}-{}.clif", args.start, figures.inputs);
+                record(&args.out.join(name), &text, &finding, &mut context);
             }
-            Ok(Err(e)) => e,
-            Err(panic) => {
-                context = Context::new();
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or(panic.downcast_ref::<&str>().copied());
-                format!("panic: {}", text.unwrap_or_default())
-            }
-        };
-        findings += 1;
-        let path = args
-            .out
-            .join(format!("text-{}-{}.clif", args.start, figures.inputs));
-        eprintln!("{finding}\n  written to {}", path.display());
-        if let Err(e) = fs::write(&path, &input) {
-            eprintln!("error: {}: {e}", path.display());
         }
         if findings >= args.findings {
             break;
         }
+        continue_or_report(&mut last, start, &figures);
     }
     report(start, &figures);
     // Nothing is current any more.
@@ -140,6 +173,57 @@ fn fuzz(args: &TextArgs, corpus: Vec<Vec<u8>>) -> ExitCode {
     }
 }
 
+/// Do everything there is to do with a text, and catch panics.
+fn attempt(
+    text: &str,
+    context: &mut Context,
+    figures: &mut Figures,
+) -> Result<Vec<Function>, String> {
+    figures.inputs += 1;
+    quietly(|| test(text, context, figures)).unwrap_or_else(|panic| {
+        *context = Context::new();
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or(panic.downcast_ref::<&str>().copied());
+        Err(format!("panic: {}", text.unwrap_or_default()))
+    })
+}
+
+/// Write an input that fails, and a shorter one beside it.
+fn record(path: &Path, text: &str, finding: &str, context: &mut Context) {
+    let same = |finding: &str| {
+        let words = finding.split_whitespace().take(12);
+        let words = words.filter(|w| !w.contains(|c: char| c.is_ascii_digit() || c == '%'));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let want = same(finding);
+    let shorter = shorten(text, |text| {
+        let now = attempt(text, context, &mut Figures::default());
+        now.is_err_and(|now| same(&now) == want)
+    });
+    eprintln!("{finding}\n  written to {}\n{shorter}", path.display());
+    for (path, text) in [(path, text), (&path.with_extension("short.clif"), &shorter)] {
+        if let Err(e) = fs::write(path, text) {
+            eprintln!("error: {}: {e}", path.display());
+        }
+    }
+}
+
+/// The file that holds the current input. It is overwritten in place: file systems wait for the disk
+/// when a file is emptied and written again.
+struct Note(File);
+
+impl Note {
+    fn create(path: &Path) -> std::io::Result<Note> {
+        File::create(path).map(Note)
+    }
+
+    fn write(&mut self, input: &[u8]) -> std::io::Result<()> {
+        self.0.seek(SeekFrom::Start(0))?;
+        self.0.write_all(input)?;
+        self.0.set_len(input.len() as u64)
+    }
+}
+
 fn continue_or_report(last: &mut Instant, start: Instant, figures: &Figures) {
     if last.elapsed() > Duration::from_secs(30) {
         *last = Instant::now();
@@ -149,11 +233,12 @@ fn continue_or_report(last: &mut Instant, start: Instant, figures: &Figures) {
 
 fn report(start: Instant, f: &Figures) {
     println!(
-        "{:.0} s: {} inputs, {} parsed, {} functions, {} valid, {} compiled",
+        "{:.0} s: reader: {} texts, {} read; verifier: {} functions, {} valid; compiler: {} functions, {} compiled",
         start.elapsed().as_secs_f64(),
         f.inputs,
-        f.parsed,
-        f.functions,
+        f.read,
+        f.verified,
+        f.valid,
         f.valid,
         f.compiled
     );
@@ -174,24 +259,24 @@ fn watch(start: Instant, current: PathBuf) {
     });
 }
 
-/// Do everything there is to do with a text. Whether it has come far.
-fn test(text: &str, context: &mut Context, figures: &mut Figures) -> Result<bool, String> {
+/// Do everything there is to do with a text. Gives the functions that are compiled.
+fn test(text: &str, context: &mut Context, figures: &mut Figures) -> Result<Vec<Function>, String> {
     // Positions of errors must lie in the text.
     let file = match parse_test(text) {
         Ok(file) => file,
         Err(e) => {
             let lines = 1 + text.bytes().filter(|b| *b == b'\n').count();
             return match (1..=lines as u32).contains(&e.line) && e.column > 0 {
-                true => Ok(false),
+                true => Ok(Vec::new()),
                 false => Err(format!("an error in line {}, column {}", e.line, e.column)),
             };
         }
     };
-    figures.parsed += 1;
-    let mut compiled = 0;
-    for function in &file.functions {
-        figures.functions += 1;
-        let func = &function.function;
+    figures.read += 1;
+    let mut compiled = Vec::new();
+    for function in file.functions {
+        figures.verified += 1;
+        let func = function.function;
         for comment in function
             .comments_inside
             .iter()
@@ -200,15 +285,17 @@ fn test(text: &str, context: &mut Context, figures: &mut Figures) -> Result<bool
             // Only whether it panics or hangs is of interest.
             _ = parse_run_command(comment.text, &func.signature);
         }
-        round_trip(func)?;
-        if verify(func).is_err() {
+        round_trip(&func)?;
+        if verify(&func).is_err() {
             continue;
         }
         figures.valid += 1;
-        compiled += compile(func, context)?;
+        if compile(&func, context)? {
+            figures.compiled += 1;
+            compiled.push(func);
+        }
     }
-    figures.compiled += compiled;
-    Ok(compiled > 0)
+    Ok(compiled)
 }
 
 /// What is printed is read, and prints the same.
@@ -229,14 +316,14 @@ fn round_trip(func: &Function) -> Result<(), String> {
     }
 }
 
-/// Compile a valid function in several ways.
-fn compile(func: &Function, context: &mut Context) -> Result<u64, String> {
-    let mut done = 0;
+/// Compile a valid function in several ways. Whether it has been.
+fn compile(func: &Function, context: &mut Context) -> Result<bool, String> {
+    let mut done = false;
     let host = Target::host().map_err(|e| e.to_string())?;
     for target in [host, Target::x64(X64Features::default())] {
         context.settings = Settings::default();
         if let Ok(code) = context.compile(func, &target) {
-            done = 1;
+            done = true;
             let len = code.code.len() as u32;
             let outside = code.traps.iter().any(|t| t.offset >= len)
                 || code.patch_sites.iter().any(|s| s.ret_addr > len);

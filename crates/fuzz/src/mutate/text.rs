@@ -1,10 +1,8 @@
 //! Mutations of text.
 
+use super::KEPT;
 use nopal_fuzzgen::Rng;
 use nopal_ir::{Opcode, Type};
-
-/// The most texts that are kept.
-const KEPT: usize = 4000;
 
 /// Longer texts are not mutated again: they take long and show little.
 const LONG: usize = 8 << 10;
@@ -158,22 +156,22 @@ const WORDS: &[&str] = &[
 ];
 
 /// Texts, and new ones made of them.
-pub(crate) struct Mutator {
+pub(super) struct Texts {
     texts: Vec<Vec<u8>>,
     words: Vec<String>,
 }
 
-impl Mutator {
-    pub(crate) fn new(texts: Vec<Vec<u8>>) -> Mutator {
+impl Texts {
+    pub(super) fn new(texts: Vec<Vec<u8>>) -> Texts {
         let mut words: Vec<String> = WORDS.iter().map(|w| w.to_string()).collect();
         words.extend(Opcode::ALL.iter().map(|o| o.to_string()));
         words.extend(Type::every().map(|t| t.to_string()));
-        Mutator { texts, words }
+        Texts { texts, words }
     }
 
     /// Mutate this text as well from here on.
-    pub(crate) fn keep(&mut self, text: Vec<u8>, rng: &mut Rng) {
-        if text.len() > LONG || !rng.chance(5) {
+    pub(super) fn keep(&mut self, text: Vec<u8>, rng: &mut Rng) {
+        if text.len() > LONG {
             return;
         }
         if self.texts.len() < KEPT {
@@ -189,13 +187,12 @@ impl Mutator {
     }
 
     /// A new text.
-    pub(crate) fn next(&mut self, rng: &mut Rng, largest: usize) -> Vec<u8> {
+    pub(super) fn next(&self, rng: &mut Rng) -> Vec<u8> {
         let mut text = self.any(rng).to_vec();
         let most = rng.pick(&[1, 1, 2, 6]);
         for _ in 0..1 + rng.below(most) {
             self.mutate(&mut text, rng);
         }
-        text.truncate(largest);
         text
     }
 
