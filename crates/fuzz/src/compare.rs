@@ -1,25 +1,23 @@
 //! Nopal against Cranelift and against the interpreter.
 
 use crate::CompareArgs;
-use crate::hooks::{self, LOG, Log, Registers};
 use crate::oracle::{self, Oracle};
 use crate::quiet::quietly;
 use crate::strip::strip;
-use nopal_codegen::{CompiledCode, Context, Target, ValueLoc, X64Features};
-use nopal_filetest::exec::{Fault, Guard, Linked, link};
+use nopal_codegen::{CompiledCode, Context, Target, X64Features};
+use nopal_filetest::exec::{Ended, Module, PlainSite, Runner, Seen};
 use nopal_fuzzgen::{
-    HookEntry, Memory, Options, Outcome, Rng, data, generate, interpret, ops, reduce,
+    HookEntry, Memory, OBSERVED, Options, Outcome, Rng, data, generate, interpret, ops, reduce,
 };
-use nopal_ir::{ExternalName, Function, InstData, Type, verify};
-use nopal_live::{CallHook, CodeSpace, SiteFrame, SiteId, SpaceConfig};
-use std::cell::RefCell;
-use std::collections::HashMap;
+use nopal_ir::{Function, Type, verify};
 use std::fmt::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Steps after which the interpreter gives up.
 const FUEL: u64 = 100_000;
+/// CPU time that code may take.
+const TIME_LIMIT: Duration = Duration::from_millis(500);
 /// Runs of each module.
 const INPUTS: usize = 2;
 /// The start of an error that is one of the program, not of a compiler.
@@ -53,73 +51,12 @@ struct Compare {
     context: Context,
     targets: [Target; 2],
     oracle: Oracle,
-    guard: Guard,
-    hook: CallHook,
-    data: Box<[u64]>,
+    runner: Runner,
     figures: Figures,
-}
-
-/// What a hook must know of a site of Nopal's code.
-struct OwnSite {
-    site: u32,
-    args: Vec<Type>,
-    observed: Vec<nopal_codegen::ObservedValue>,
-}
-
-thread_local! {
-    static OWN_SITES: RefCell<HashMap<SiteId, OwnSite>> = RefCell::default();
-}
-
-/// The hook at sites of Nopal's code.
-fn on_site(id: SiteId, frame: &mut SiteFrame) {
-    let xmm = |n: u8| {
-        let bytes = frame.xmm(n);
-        u64::from_le_bytes(bytes[..8].try_into().unwrap_or_default())
-    };
-    let mut stack = [0; 24];
-    for (n, word) in stack.iter_mut().enumerate() {
-        // SAFETY: the generated code is far from the base of its thread's stack.
-        *word = unsafe { ((frame.sp() + 8 * n) as *const u64).read() };
-    }
-    let registers = Registers {
-        gpr: std::array::from_fn(|n| frame.gpr(n as u8)),
-        xmm: std::array::from_fn(|n| xmm(n as u8)),
-        stack,
-    };
-    OWN_SITES.with_borrow(|sites| {
-        let Some(own) = sites.get(&id) else {
-            return;
-        };
-        let observed = own.observed.iter().map(|o| {
-            let bits = match o.loc {
-                ValueLoc::Reg(r) if r.index() < 32 => registers.gpr[r.hw() as usize],
-                ValueLoc::Reg(r) => registers.xmm[r.hw() as usize],
-                // SAFETY: an offset into the frame of the code that called.
-                ValueLoc::Frame(at) => unsafe { frame.slot::<u64>(at) },
-                ValueLoc::Const(bits) => bits,
-                #[allow(unreachable_patterns, reason = "more locations may come")]
-                _ => 0,
-            };
-            (o.ty, bits)
-        });
-        let entry = HookEntry {
-            site: own.site,
-            args: registers.arguments(&own.args),
-            observed: observed.collect(),
-        };
-        LOG.with_borrow_mut(|log| log.entries.push(entry));
-    });
 }
 
 impl Compare {
     fn new() -> Result<Compare, String> {
-        let mut guard = Guard::new(|| CodeSpace::new(SpaceConfig::new().reserve(256 << 20)))
-            .map_err(|e| e.to_string())?;
-        guard.limit = Duration::from_millis(500);
-        let hook = guard
-            .space()
-            .call_hook(on_site)
-            .map_err(|e| e.to_string())?;
         Ok(Compare {
             context: Context::new(),
             targets: [
@@ -127,9 +64,7 @@ impl Compare {
                 Target::x64(X64Features::default()),
             ],
             oracle: Oracle::new()?,
-            guard,
-            hook,
-            data: vec![0; data::SIZE / 8].into(),
+            runner: Runner::new(data::SIZE, TIME_LIMIT, &OBSERVED)?,
             figures: Figures::default(),
         })
     }
@@ -222,14 +157,13 @@ impl Compare {
         let theirs = self.compile_oracle(funcs, seed.is_multiple_of(2))?;
         self.figures.own_bytes += own.iter().map(|c| c.code.len() as u64).sum::<u64>();
         self.figures.oracle_bytes += theirs.iter().map(|c| c.0.code.len() as u64).sum::<u64>();
-        let has_sites = own.iter().any(|c| !c.patch_sites.is_empty());
-        let own = self.load(funcs, own)?;
+        let own = self.runner.load(funcs, own)?;
         for sites_on in [false, true] {
-            if sites_on && !has_sites {
+            if sites_on && !own.has_sites() {
                 break;
             }
             let theirs = self.load_oracle(funcs, &theirs, sites_on)?;
-            self.switch(&own, sites_on)?;
+            self.runner.switch(&own, sites_on)?;
             let mut rng = Rng::new(seed);
             for _ in 0..INPUTS {
                 self.compare(funcs, &own, &theirs, sites_on, &mut rng)?;
@@ -275,68 +209,29 @@ impl Compare {
         funcs.iter().map(one).collect()
     }
 
-    fn load(&self, funcs: &[Function], code: Vec<CompiledCode>) -> Result<Linked, String> {
-        let linked = link(self.guard.space(), funcs.iter().zip(code).collect(), symbol)?;
-        let mut own_sites = HashMap::new();
-        for (id, n, site) in linked.sites() {
-            let callee = &funcs[n].ext_funcs()[site.callee as usize];
-            let own = OwnSite {
-                site: site.site,
-                args: params(&funcs[n], callee.signature),
-                observed: linked.compiled(n).value_map(site).to_vec(),
-            };
-            own_sites.insert(id, own);
-        }
-        OWN_SITES.set(own_sites);
-        Ok(linked)
-    }
-
-    fn load_oracle(&self, funcs: &[Function], code: &[Theirs], on: bool) -> Result<Linked, String> {
-        let functions = funcs.iter().zip(code).map(|(func, (code, sites))| {
+    fn load_oracle(&self, funcs: &[Function], code: &[Theirs], on: bool) -> Result<Module, String> {
+        let functions = code.iter().map(|(code, sites)| {
             let mut code = code.clone();
             if !on {
                 oracle::disable(&mut code, sites);
             }
-            (func, code)
+            (code, &**sites)
         });
-        let linked = link(self.guard.space(), functions.collect(), symbol)?;
-        let mut log = Log::default();
-        for ((func, (_, sites)), entry) in funcs.iter().zip(code).zip(linked.entries()) {
-            let types = site_types(func);
-            for s in sites {
-                let types = types.get(&s.site).cloned().unwrap_or_default();
-                log.sites
-                    .insert(entry + u64::from(s.ret_addr), (s.site, types));
-            }
-        }
-        LOG.set(log);
-        Ok(linked)
-    }
-
-    fn switch(&self, own: &Linked, on: bool) -> Result<(), String> {
-        let mut patch = self.guard.space().patch();
-        for (id, ..) in own.sites() {
-            if on {
-                patch.enable(id, &self.hook);
-            } else {
-                patch.disable(id);
-            }
-        }
-        patch.commit().map(|_| ()).map_err(|e| e.to_string())
+        self.runner.load_plain(funcs, functions.collect())
     }
 
     fn compare(
         &mut self,
         funcs: &[Function],
-        own: &Linked,
-        theirs: &Linked,
+        own: &Module,
+        theirs: &Module,
         sites_on: bool,
         rng: &mut Rng,
     ) -> Result<(), String> {
         let before = data::random(rng, own.entries());
         let mut want_data = before.clone();
         let memory = Memory {
-            address: self.data.as_ptr() as u64,
+            address: self.runner.address(),
             bytes: &mut want_data,
         };
         let want = interpret(funcs, own.entries(), memory, FUEL);
@@ -353,11 +248,15 @@ impl Compare {
         let mut want_log = want.log;
         want_log.retain(|e| sites_on || e.site == u32::MAX);
         self.figures.hooks += want_log.len() as u64;
-        for (name, linked) in [("Nopal", own), ("Cranelift", theirs)] {
-            let got = self.execute(linked, &before);
+        for (name, module) in [("Nopal", own), ("Cranelift", theirs)] {
+            let got = self.execute(module, &before);
             let on = if sites_on { "on" } else { "off" };
             let who = |e: String| format!("{name}, sites {on}: {e}");
-            let (outcome, log) = got.map_err(who)?;
+            let (ended, log) = got.map_err(who)?;
+            let outcome = match ended {
+                Ended::Returned => Outcome::Return,
+                Ended::Trapped(code) => Outcome::Trap(code),
+            };
             if outcome != want.outcome {
                 let text = format!("the outcome is {outcome:?}, not {:?}", want.outcome);
                 return Err(who(text));
@@ -365,9 +264,9 @@ impl Compare {
             let mut want_data = want_data.clone();
             if name == "Cranelift" {
                 // The addresses of functions are others.
-                retable(&mut want_data, linked);
+                retable(&mut want_data, module);
             }
-            if let Some(difference) = data::difference(&want_data, self.bytes()) {
+            if let Some(difference) = data::difference(&want_data, &self.runner.bytes(data::SIZE)) {
                 return Err(who(difference));
             }
             compare_logs(&want_log, &log, name == "Nopal").map_err(who)?;
@@ -375,77 +274,28 @@ impl Compare {
         Ok(())
     }
 
-    fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the words are all initialized, and bytes need no alignment.
-        unsafe {
-            std::slice::from_raw_parts_mut(self.data.as_mut_ptr().cast(), 8 * self.data.len())
-        }
-    }
-
     /// Run function 0 on a copy of `before`.
-    fn execute(
-        &mut self,
-        linked: &Linked,
-        before: &[u8],
-    ) -> Result<(Outcome, Vec<HookEntry>), String> {
-        self.bytes().copy_from_slice(before);
-        retable(self.bytes(), linked);
-        LOG.with_borrow_mut(|log| log.entries.clear());
-        let argument = self.data.as_mut_ptr() as u64;
+    fn execute(&self, module: &Module, before: &[u8]) -> Result<(Ended, Vec<Seen>), String> {
+        let mut data = before.to_vec();
+        retable(&mut data, module);
+        self.runner.set_bytes(&data);
         // SAFETY: function 0 has this signature; it accesses the data, as the interpreter has shown
         // of the program; if that is not so, it is a fault, or what is being looked for.
-        let result = unsafe { self.guard.call(linked.entries()[0], argument) };
-        let log = LOG.with_borrow_mut(|log| std::mem::take(&mut log.entries));
-        match result {
-            Ok(()) => Ok((Outcome::Return, log)),
-            Err(fault @ Fault::Signal { pc, .. }) => match linked.trap_at(pc) {
-                Some(code) => Ok((Outcome::Trap(code), log)),
-                None => Err(format!("{fault}, where no trap is")),
-            },
-            Err(fault) => Err(fault.to_string()),
-        }
+        unsafe { self.runner.run(module) }
     }
 }
 
-type Theirs = (CompiledCode, Vec<oracle::Site>);
-
-fn symbol(name: &ExternalName) -> Option<u64> {
-    match name {
-        ExternalName::Named(name) => hooks::address(name),
-        _ => None,
-    }
-}
+type Theirs = (CompiledCode, Vec<PlainSite>);
 
 /// Replace the addresses of functions at the beginning of the data.
-fn retable(bytes: &mut [u8], linked: &Linked) {
-    for (n, address) in linked.entries().iter().enumerate() {
+fn retable(bytes: &mut [u8], module: &Module) {
+    for (n, address) in module.entries().iter().enumerate() {
         let at = data::TABLE + 8 * n;
         bytes[at..at + 8].copy_from_slice(&address.to_le_bytes());
     }
 }
 
-fn params(func: &Function, sig: nopal_ir::SigRef) -> Vec<Type> {
-    func.sig(sig).params.iter().map(|p| p.ty).collect()
-}
-
-/// The types of the arguments at each site.
-fn site_types(func: &Function) -> HashMap<u32, Vec<Type>> {
-    let insts = func.layout().iter().flat_map(|&b| func.block_insts(b));
-    let of = |inst| match *func.inst(inst) {
-        InstData::Call {
-            func: callee,
-            attrs,
-            ..
-        } => {
-            let site = func.site_attr(attrs.expand()?).site;
-            Some((site, params(func, func.ext_func(callee).signature)))
-        }
-        _ => None,
-    };
-    insts.filter_map(of).collect()
-}
-
-fn compare_logs(want: &[HookEntry], got: &[HookEntry], observed: bool) -> Result<(), String> {
+fn compare_logs(want: &[HookEntry], got: &[Seen], observed: bool) -> Result<(), String> {
     let same = |w: &[(Type, u64)], g: &[(Type, u64)]| {
         let same = |(w, g): (&(Type, u64), &(Type, u64))| w.0 == g.0 && ops::same(w.0, w.1, g.1);
         w.len() == g.len() && w.iter().zip(g).all(same)

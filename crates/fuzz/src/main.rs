@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod compare;
-mod hooks;
 mod mutate;
 mod oracle;
 mod quiet;

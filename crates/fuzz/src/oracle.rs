@@ -7,16 +7,8 @@ use cranelift_codegen::isa::{OwnedTargetIsa, lookup_by_name};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{Context, FinalizedRelocTarget};
 use nopal_codegen::{CompiledCode, Reloc, RelocKind, Trap};
+use nopal_filetest::exec::PlainSite;
 use nopal_ir::{ExternalName, TrapCode};
-
-/// A site in Cranelift's code: where the call ends, and the number it was given.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Site {
-    /// Offset of the instruction after the call.
-    pub(crate) ret_addr: u32,
-    /// Its number.
-    pub(crate) site: u32,
-}
 
 /// Cranelift for this machine, at both of its levels of optimization.
 pub(crate) struct Oracle {
@@ -31,6 +23,8 @@ fn isa(opt_level: &str) -> Result<OwnedTargetIsa, String> {
         ("enable_multi_ret_implicit_sret", "true"),
         ("enable_llvm_abi_extensions", "true"),
         ("is_pic", "false"),
+        // Tail calls need them.
+        ("preserve_frame_pointers", "true"),
     ] {
         flags.set(name, value).map_err(|e| e.to_string())?;
     }
@@ -95,7 +89,7 @@ impl Oracle {
         &self,
         func: Function,
         fast: bool,
-    ) -> Result<(CompiledCode, Vec<Site>), String> {
+    ) -> Result<(CompiledCode, Vec<PlainSite>), String> {
         let isa = if fast { &self.speed } else { &self.none };
         let names = func.params.user_named_funcs().clone();
         let mut context = Context::for_function(func);
@@ -120,7 +114,7 @@ impl Oracle {
         for site in code.buffer.patchable_call_sites() {
             let at = (locations.iter()).find(|l| l.start < site.ret_addr && site.ret_addr <= l.end);
             let at = at.ok_or("a site without location")?;
-            sites.push(Site {
+            sites.push(PlainSite {
                 ret_addr: site.ret_addr,
                 site: at.loc.bits(),
             });
@@ -146,7 +140,8 @@ impl Oracle {
                 offset: reloc.offset,
                 kind: match reloc.kind {
                     Kind::Abs8 => RelocKind::Abs8,
-                    Kind::X86CallPCRel4 => RelocKind::X64CallPcRel4,
+                    // Both are distances from the same place.
+                    Kind::X86CallPCRel4 | Kind::X86PCRel4 => RelocKind::X64CallPcRel4,
                     kind => return Err(format!("relocation {kind}")),
                 },
                 target,
@@ -158,7 +153,7 @@ impl Oracle {
 }
 
 /// Switch a site off: the call becomes an instruction that does nothing.
-pub(crate) fn disable(code: &mut CompiledCode, sites: &[Site]) {
+pub(crate) fn disable(code: &mut CompiledCode, sites: &[PlainSite]) {
     for site in sites {
         let end = site.ret_addr as usize;
         code.code[end - 5..end].copy_from_slice(&[0x0f, 0x1f, 0x44, 0, 0]);

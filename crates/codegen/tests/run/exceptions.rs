@@ -154,7 +154,7 @@ fn each_way_out_of_a_call() {
         let handlers = offsets(&code);
         let mut unit = Unit::new(target);
         let program = unit.load(&[func]);
-        let base = program.loaded.addresses[0];
+        let base = program.loaded.addresses()[0];
         let kept: Vec<u64> = (0..14).map(|n| 0x1000 + 3 * n).collect();
         let throw = nopal_test_throw as *const () as u64;
         let no_throw = nopal_test_no_throw as *const () as u64;
@@ -242,7 +242,7 @@ fn handlers_in_loops() {
         let handlers = offsets(&compiled(&func, &target));
         let mut unit = Unit::new(target);
         let program = unit.load(&[func.clone(), callee.clone()]);
-        let base = program.loaded.addresses[0];
+        let base = program.loaded.addresses()[0];
         let throw = nopal_test_throw as *const () as u64;
         let (outcome, results) = program.run(&[throw, base + u64::from(handlers[0])]);
         assert_eq!(outcome, Outcome::Return);

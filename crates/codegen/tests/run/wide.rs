@@ -464,7 +464,7 @@ fn overflows() {
                         let what = format!("{opcode} of {x:#x}, {y:#x}, {c}");
                         let flags = [results[1] as u8, results[3] as u8];
                         assert_eq!([results[0], results[2]], [r, rc], "{what}");
-                        assert_eq!(flags, [o.into(), oc.into()], "{what}");
+                        assert_eq!(flags, [u8::from(o), u8::from(oc)], "{what}");
                     }
                 }
             }

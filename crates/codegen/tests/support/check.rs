@@ -57,20 +57,21 @@ impl Checker {
         let code = self.compile(funcs, target)?;
         self.code_bytes += code.iter().map(|c| c.code.len() as u64).sum::<u64>();
         let has_sites = code.iter().any(|c| !c.patch_sites.is_empty());
+        let loaded = self.memory.load(funcs, &code);
         for sites_on in [false, true] {
             if sites_on && !has_sites {
                 break;
             }
-            let loaded = self.memory.load(funcs, &code, sites_on);
+            loaded.switch(sites_on);
             let mut rng = Rng::new(seed);
             for _ in 0..inputs {
-                let before = data::random(&mut rng, &loaded.addresses);
+                let before = data::random(&mut rng, loaded.addresses());
                 let mut want_data = before.clone();
                 let memory = nopal_fuzzgen::Memory {
                     address: self.memory.address(),
                     bytes: &mut want_data,
                 };
-                let run = interpret(funcs, &loaded.addresses, memory, FUEL);
+                let run = interpret(funcs, loaded.addresses(), memory, FUEL);
                 let want = run.outcome;
                 if want == Outcome::Invalid {
                     return Err(format!("{INVALID} accesses memory it must not"));

@@ -89,7 +89,8 @@ impl Unit {
             let result = self.context.compile(func, &self.target);
             code.push(result.unwrap_or_else(|e| panic!("{e}\n{func}")).clone());
         }
-        let loaded = self.memory.load(funcs, &code, true);
+        let loaded = self.memory.load(funcs, &code);
+        loaded.switch(true);
         Program {
             memory: &self.memory,
             loaded,
@@ -117,7 +118,7 @@ impl Program<'_> {
         for n in 0..128 {
             put(RESULTS + 8 * n, 0);
         }
-        for (n, &a) in self.loaded.addresses.iter().enumerate() {
+        for (n, &a) in self.loaded.addresses().iter().enumerate() {
             put(ADDRESSES + 8 * n as i32, a);
         }
         self.memory.restore(&data);
@@ -144,7 +145,7 @@ impl Program<'_> {
     /// Run the code and the interpreter; both must do the same to the data. Gives the results.
     pub fn agree(&self, inputs: &[u64]) -> (Outcome, Vec<u64>) {
         self.prepare(inputs);
-        let addresses = &self.loaded.addresses;
+        let addresses = self.loaded.addresses();
         let mut want_data = self.memory.snapshot();
         let memory = nopal_fuzzgen::Memory {
             address: self.memory.address(),
