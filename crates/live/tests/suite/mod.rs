@@ -4,6 +4,7 @@
 mod common;
 mod hooks;
 mod patches;
+mod robustness;
 mod signals;
 mod spaces;
 mod torture;
