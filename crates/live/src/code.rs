@@ -63,7 +63,7 @@ impl Allocation {
     }
 
     /// Puts code in place and makes it ready to run: `bytes`, relocated for
-    /// [`addr`](Self::addr), with the given sites in ascending order.
+    /// [`addr`](Self::addr), with the given sites in ascending order, all of them off.
     ///
     /// # Errors
     /// The bytes are too long, a site is wrong ([`Error::BadSite`]), or the code could not be made
@@ -80,7 +80,7 @@ impl Allocation {
         let space = &owned.space;
         space.check_not_forked()?;
         let first = space.lock().directory.take_ids(sites.len())?;
-        space.write_code(owned.range, bytes)?;
+        space.write_code(owned.range, bytes, sites)?;
         let offset = owned.range.offset();
         space.index().insert(offset, bytes.len(), tag, sites, first);
         // Both parts of the sum are below the size of the range, which is below 2 GiB.

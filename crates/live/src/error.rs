@@ -106,13 +106,10 @@ pub enum SiteDefect {
     /// It overlaps the one before it, or comes before it.
     #[error("overlaps or precedes the site described before it")]
     Overlap,
-    /// It crosses a 64-byte line, so that it could not be changed while executed.
-    #[error("crosses a 64-byte line")]
-    Straddles,
     /// Its length is not that of a site on this architecture.
     #[error("has a length that is not that of a site on this architecture")]
     Length,
-    /// The code there is not a site's off form.
-    #[error("does not hold the off form of a site")]
+    /// The code there is nothing that can become a site: neither an off form, nor a call, nor a NOP.
+    #[error("holds neither an off form nor a call nor a NOP")]
     Bytes,
 }

@@ -26,7 +26,7 @@ mod trap;
 pub use code::{Allocation, Code};
 pub use config::{Counters, MemoryMode, Protocol, SpaceConfig, VectorState};
 pub use error::{Error, Result, SiteDefect};
-pub use hook::{CallHook, CountHook, Hook, OnceHook, Retired};
+pub use hook::{CallHook, CodeHook, CountHook, Hook, OnceHook, Retired};
 pub use index::CodeInfo;
 pub use isa::SiteFrame;
 pub use patch::{Commit, Patch};

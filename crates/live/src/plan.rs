@@ -197,7 +197,9 @@ impl CodeSpace {
         let record = state.hooks.get(hook).ok_or(Error::ForeignHook)?;
         let kind = record.kind;
         let slot = match kind {
-            StubKind::Call => record.slots.first().copied().ok_or(Error::DataSpaceFull)?,
+            StubKind::Call | StubKind::Code => {
+                record.slots.first().copied().ok_or(Error::DataSpaceFull)?
+            }
             StubKind::Count | StubKind::Once => self.own_slot(state, change, hook, kind)?,
         };
         if kind == StubKind::Once {

@@ -1,12 +1,12 @@
 //! Stubs and their data: blocks of 256, one stub per (hook, site) for counting hooks, one per hook
-//! for call hooks.
+//! for call and code hooks.
 //!
 //! # When a stub may be given to another owner
 //! A thread may have entered a stub and not have run it yet, for as long as the scheduler likes. So
 //! a stub whose hook is gone stays with its site: given to a later hook of the same kind at that
 //! site, a late thread is counted at the site it came from, after that hook was enabled. Only when
 //! the site's code is gone, in which no thread may be then, does the stub become free for any site.
-//! Stubs of call hooks are never reused.
+//! Stubs of call and code hooks are never reused.
 
 use crate::SiteId;
 
@@ -22,15 +22,22 @@ pub(crate) enum StubKind {
     Once,
     /// Calls a Rust function.
     Call,
+    /// Goes to other machine code.
+    Code,
 }
 
 impl StubKind {
+    /// Whether there is one stub for a hook, rather than one for each of its sites.
+    pub(crate) fn is_for_hook(self) -> bool {
+        matches!(self, StubKind::Call | StubKind::Code)
+    }
+
     /// Bytes of data per stub, beside its counters.
     pub(crate) fn data_size(self) -> usize {
         match self {
             StubKind::Count => 0,
             StubKind::Once => 1,
-            StubKind::Call => 8,
+            StubKind::Call | StubKind::Code => 8,
         }
     }
 
@@ -38,7 +45,7 @@ impl StubKind {
     pub(crate) const fn counters(self) -> usize {
         match self {
             StubKind::Count => 1,
-            StubKind::Once => 0,
+            StubKind::Once | StubKind::Code => 0,
             StubKind::Call => 2,
         }
     }
@@ -116,6 +123,7 @@ pub(crate) struct Slots {
     free_count: Vec<Slot>,
     free_once: Vec<Slot>,
     free_call: Vec<Slot>,
+    free_code: Vec<Slot>,
 }
 
 impl Slots {
@@ -124,6 +132,7 @@ impl Slots {
             StubKind::Count => &mut self.free_count,
             StubKind::Once => &mut self.free_once,
             StubKind::Call => &mut self.free_call,
+            StubKind::Code => &mut self.free_code,
         }
     }
 
@@ -253,7 +262,7 @@ impl Slots {
         let kind = self.block(slot).kind;
         let entry = self.entry_mut(slot);
         entry.owner = NO_HOOK;
-        if !entry.attached && kind != StubKind::Call {
+        if !entry.attached && !kind.is_for_hook() {
             self.free_list(kind).push(slot);
         }
     }

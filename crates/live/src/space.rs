@@ -13,7 +13,9 @@ use crate::patch::Patch;
 use crate::slots::{Block, NO_HOOK, Slot, StubKind};
 use crate::state::State;
 use crate::trap::Registration;
-use crate::{Counters, Error, MemoryMode, Protocol, Result, SiteId, SpaceConfig, VectorState, isa};
+use crate::{
+    Counters, Error, MemoryMode, Protocol, Result, SiteDesc, SiteId, SpaceConfig, VectorState, isa,
+};
 
 /// Executable memory for one engine: a reserved range from which code is allocated, with the stubs
 /// its sites call beside it.
@@ -210,7 +212,9 @@ impl CodeSpace {
 
     /// Writes `bytes` at the start of a range that nobody executes, fills the rest with traps, and
     /// makes it visible to all threads.
-    pub(crate) fn write_code(&self, range: Range, bytes: &[u8]) -> Result<()> {
+    ///
+    /// The sites in it, which `bytes` may have in any form, are off.
+    pub(crate) fn write_code(&self, range: Range, bytes: &[u8], sites: &[SiteDesc]) -> Result<()> {
         debug_assert!(bytes.len() <= range.bytes());
         let writing = self.open(range)?;
         let target = writing.view().wrapping_add(range.offset());
@@ -220,6 +224,11 @@ impl CodeSpace {
             target.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
             let rest = range.bytes() - bytes.len();
             target.add(bytes.len()).write_bytes(isa::FILL, rest);
+        }
+        for site in sites {
+            let start = site.ret_offset as usize - isa::SITE_LEN;
+            // SAFETY: as above; the descriptions were checked against `bytes`.
+            unsafe { isa::write_head(target.add(start), isa::Head::Off) };
         }
         let executed_at = (self.region.base() + range.offset()) as *const c_void;
         // SAFETY: the range is committed, hence mapped and readable.
@@ -255,14 +264,14 @@ impl CodeSpace {
     pub(crate) fn add_block(&self, state: &mut State, kind: StubKind) -> Result<()> {
         let shared_word = match kind {
             StubKind::Call => isa::entry_point(self.vector_state)?,
-            StubKind::Count | StubKind::Once => 0,
+            StubKind::Count | StubKind::Once | StubKind::Code => 0,
         };
         let data = state.data_used;
         let data_end = data + kind.block_data_size();
         self.region.commit_data(data_end)?;
         let per_cpu = match kind {
             StubKind::Count => self.per_cpu,
-            StubKind::Once | StubKind::Call => PerCpu::get(),
+            StubKind::Once | StubKind::Call | StubKind::Code => PerCpu::get(),
         };
         let counters = match kind.counters() {
             0 => None,
@@ -284,7 +293,7 @@ impl CodeSpace {
                 per_cpu,
             },
         );
-        if let Err(error) = self.write_code(range, &bytes) {
+        if let Err(error) = self.write_code(range, &bytes, &[]) {
             state.ranges.free(range);
             return Err(error);
         }

@@ -10,6 +10,7 @@
 //!   comes last: the handle, or the last thread to leave it. [`CallHook::retire`] tells when.
 
 mod call;
+mod code;
 mod count;
 mod once;
 
@@ -24,12 +25,13 @@ use crate::{CodeSpace, Error, Result, SiteId};
 use call::Closure;
 pub(crate) use call::{CallContext, dispatch};
 pub use call::{CallHook, Retired};
+pub use code::CodeHook;
 pub use count::CountHook;
 pub use once::OnceHook;
 
 use sealed::HookAccess;
 
-/// Something a site can call: a [`CountHook`], a [`OnceHook`] or a [`CallHook`].
+/// Something a site can call: a [`CountHook`], a [`OnceHook`], a [`CallHook`] or a [`CodeHook`].
 ///
 /// Each is a handle: cloning it gives another handle for the same hook, and when the last is dropped,
 /// the hook's sites are switched off.
@@ -119,17 +121,48 @@ impl CodeSpace {
         Ok(CallHook::new(core, context))
     }
 
+    /// Makes a hook of the machine code at `address`: its sites call it.
+    ///
+    /// With the address that a site called where it comes from, the site does what it did there.
+    ///
+    /// # Safety
+    /// As long as the space lives, the code at `address` can be called with the registers and the stack
+    /// of every site that the hook is enabled at, and leaves them as the code around the site needs
+    /// them: all of them, unless its compiler was told otherwise.
+    ///
+    /// # Errors
+    /// The space has no room.
+    pub unsafe fn code_hook(self: &Arc<Self>, address: usize) -> Result<CodeHook> {
+        let core = HookCore::new(self, StubKind::Code)?;
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let slot = self.slot_for_hook(state, StubKind::Code, core.id);
+        if let Ok(slot) = slot {
+            self.word(state, slot)
+                .store(address as u64, Ordering::Release);
+        }
+        // Dropping a hook takes the lock.
+        drop(guard);
+        slot.map(|_| CodeHook::new(core))
+    }
+
+    /// Gives a hook the stub that all its sites call.
+    fn slot_for_hook(&self, state: &mut State, kind: StubKind, hook: HookId) -> Result<Slot> {
+        if state.slots.needs_block(kind) {
+            self.add_block(state, kind)?;
+        }
+        let slot = state.slots.take_unattached(kind, hook);
+        let slot = slot.ok_or(Error::DataSpaceFull)?;
+        let record = state.hooks.get_mut(hook).ok_or(Error::ForeignHook)?;
+        record.slots.push(slot);
+        Ok(slot)
+    }
+
     /// Gives a call hook its stub, and the stub its context.
     fn attach_context(&self, hook: HookId, closure: Closure) -> Result<Arc<CallContext>> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        if state.slots.needs_block(StubKind::Call) {
-            self.add_block(state, StubKind::Call)?;
-        }
-        let slot = state.slots.take_unattached(StubKind::Call, hook);
-        let slot = slot.ok_or(Error::DataSpaceFull)?;
-        let record = state.hooks.get_mut(hook).ok_or(Error::ForeignHook)?;
-        record.slots.push(slot);
+        let slot = self.slot_for_hook(state, StubKind::Call, hook)?;
         let [entered, left] = [0, 1].map(|word| self.counter(state, slot, word));
         let context = CallContext::new(Arc::clone(self.index()), entered, left, closure);
         let address = Arc::as_ptr(&context) as u64;
@@ -167,7 +200,7 @@ impl CodeSpace {
         self.region().data(offset)
     }
 
-    /// The word of a call stub: the address of its context.
+    /// The word of a call or code stub: the address of its context, or of the code.
     fn word(&self, state: &State, slot: Slot) -> &AtomicU64 {
         let data = self.data_of(state, slot);
         debug_assert_eq!(state.slots.block(slot).kind.data_size(), 8);
@@ -199,7 +232,7 @@ impl CodeSpace {
                 state.slots.set_zero(slot, sum);
             }
             StubKind::Once => self.flag(state, slot).store(0, Ordering::Relaxed),
-            StubKind::Call => {}
+            StubKind::Call | StubKind::Code => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! What depends on the instruction set: one folder each, with the same items.
 //!
-//! - `SITE_LEN`, `is_off_form`, `write_head`, `write_tail`, `read_tail`, `tail_for`: the forms of a
+//! - `SITE_LEN`, `can_be_site`, `write_head`, `write_tail`, `read_tail`, `tail_for`: the forms of a
 //!   site and the stores between them;
 //! - `write_stubs`, `STUB_SIZE`: the out-of-line code that sites call; `interrupted_site`: who called it;
 //! - `SiteFrame`, `entry_point`: what a call hook sees, and how it is entered;
@@ -14,8 +14,8 @@ mod x64;
 pub use x64::SiteFrame;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x64::{
-    BlockData, FILL, RawFrame, SITE_LEN, STUB_SIZE, block_size, current_cpu, default_protocol,
-    entry_point, function_returning, increment, interrupted_site, is_off_form, read_tail,
+    BlockData, FILL, RawFrame, SITE_LEN, STUB_SIZE, block_size, can_be_site, current_cpu,
+    default_protocol, entry_point, function_returning, increment, interrupted_site, read_tail,
     site_end_after_trap, tail_for, write_head, write_stubs, write_tail,
 };
 

@@ -64,6 +64,11 @@ impl Asm {
         if self.bytes.len() % 64 > 59 {
             self.pad_to(0);
         }
+        self.site_here()
+    }
+
+    /// A site, wherever it comes to be.
+    pub fn site_here(&mut self) -> &mut Asm {
         self.emit(&[0x3d, 0, 0, 0, 0]);
         let ret_offset = self.bytes.len() as u32;
         self.sites.push(SiteDesc { ret_offset, len: 5 });

@@ -2,6 +2,7 @@
 //! what it is to be like in `configure`.
 
 mod common;
+mod foreign;
 mod hooks;
 mod patches;
 mod robustness;

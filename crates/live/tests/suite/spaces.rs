@@ -133,7 +133,7 @@ fn wrong_input_is_refused() {
     let outcome = space
         .allocate(64, 64)
         .unwrap()
-        .publish(&[0x90; 64], &[site]);
+        .publish(&[0xcc; 64], &[site]);
     let Err(Error::BadSite {
         index: 0,
         ret_offset: 8,

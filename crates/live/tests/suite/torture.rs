@@ -14,8 +14,8 @@ use super::common;
 use super::common::{Asm, PROTOCOLS, config, space};
 use nopal_live::{Code, CodeSpace, CountHook, Counters, Protocol, SiteId};
 
-/// A site may start at 0 to 59 in its line.
-const SITES: usize = 60;
+/// A site may start anywhere in a line, and end in the next.
+const SITES: usize = 64;
 /// Threads that run the code.
 const RUNNERS: usize = 2;
 const DEFAULT_TOGGLES: u64 = 200_000;
@@ -138,7 +138,7 @@ fn watched_site(asm: &mut Asm, site: usize) {
     asm.emit(&[0x48, 0xc7, 0x44, 0x24, 0xf8, 0, 0, 0, 0]); // mov qword [rsp - 8], 0
     asm.emit(&[0x4c, 0x89, 0xe0, 0x4d, 0x89, 0xef]); // mov rax, r12; mov r15, r13
     asm.pad_to(site);
-    asm.site();
+    asm.site_here();
     let end = asm.here();
     asm.emit(&[0x4c, 0x39, 0xe0]); // cmp rax, r12
     count_if(asm, 0x95, WRONG_REGISTERS); // setne

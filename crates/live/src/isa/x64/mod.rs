@@ -13,7 +13,7 @@ pub(crate) use frame::RawFrame;
 pub use frame::SiteFrame;
 pub(crate) use percpu::{current_cpu, increment};
 pub(crate) use site::{
-    FILL, SITE_LEN, function_returning, is_off_form, read_tail, site_end_after_trap, tail_for,
+    FILL, SITE_LEN, can_be_site, function_returning, read_tail, site_end_after_trap, tail_for,
     write_head, write_tail,
 };
 pub(crate) use stub::{BlockData, STUB_SIZE, block_size, interrupted_site, write_stubs};

@@ -10,14 +10,26 @@ pub(crate) const SITE_LEN: usize = 5;
 
 const CALL: u8 = 0xe8;
 const CMP_EAX: u8 = 0x3d;
+const TEST_EAX: u8 = 0xa9;
+const NOP: u8 = 0x90;
 const INT3: u8 = 0xcc;
 
 /// What unused code memory is filled with.
 pub(crate) const FILL: u8 = INT3;
 
-/// Whether these are the bytes a code generator emits for a site.
-pub(crate) fn is_off_form(bytes: &[u8]) -> bool {
-    bytes == [CMP_EAX, 0, 0, 0, 0]
+/// Whether a site can be made of these bytes: an off form, a call, or NOPs.
+pub(crate) fn can_be_site(bytes: &[u8]) -> bool {
+    match bytes {
+        [CMP_EAX | TEST_EAX | CALL, _, _, _, _] => true,
+        // nop dword ptr [rax + rax + disp8]; nop word ptr [rax + disp8]; prefixed and single NOPs
+        // (Intel SDM vol. 2B, NOP).
+        [0x0f, 0x1f, 0x44, 0x00, _] | [0x66, 0x0f, 0x1f, 0x40, _] => true,
+        [prefixes @ .., NOP] => {
+            let single = prefixes.iter().all(|&byte| byte == NOP);
+            (single || prefixes.iter().all(|&byte| byte == 0x66)) && bytes.len() == SITE_LEN
+        }
+        _ => false,
+    }
 }
 
 /// The tail that makes the site ending at `site_end` call `target`; both are offsets in one range of
@@ -61,7 +73,8 @@ pub(crate) unsafe fn write_head(site: *mut u8, head: Head) {
 /// As for [`write_head`]; moreover no thread may execute the site as a call until all have
 /// serialized.
 pub(crate) unsafe fn write_tail(site: *mut u8, tail: u32) {
-    // SAFETY: the caller's promise; a site does not cross a line, so the store is one access.
+    // SAFETY: the caller's promise. The store may be two accesses if the site crosses a line: a thread
+    // that sees one of them executes an instruction that does not mind.
     unsafe {
         asm!(
             "mov dword ptr [{site} + 1], {tail:e}",
@@ -94,7 +107,7 @@ mod tests {
     #[test]
     fn forms() {
         let mut site = [CMP_EAX, 0, 0, 0, 0, 0x90];
-        assert!(is_off_form(&site[..5]));
+        assert!(can_be_site(&site[..5]));
         let tail = tail_for(0x1000, 0x40);
         // SAFETY: a local array stands for the writable view.
         unsafe {
@@ -107,7 +120,30 @@ mod tests {
             write_head(site.as_mut_ptr(), Head::Off);
             assert_eq!(read_tail(site.as_ptr()), tail);
         }
-        assert!(!is_off_form(&site[..5]));
         assert_eq!(0x1000i32.wrapping_add(tail as i32), 0x40);
+    }
+    #[test]
+    fn what_can_be_a_site() {
+        for bytes in [
+            [0x3d, 1, 2, 3, 4],
+            [0xa9, 0, 0, 0, 0],
+            [0xe8, 1, 2, 3, 4],
+            [0x0f, 0x1f, 0x44, 0, 0],
+            [0x66, 0x0f, 0x1f, 0x40, 0],
+            [0x66, 0x66, 0x66, 0x66, 0x90],
+            [0x90; 5],
+        ] {
+            assert!(can_be_site(&bytes), "{bytes:x?}");
+        }
+        for bytes in [
+            [0xe9, 0, 0, 0, 0],
+            [0xcc; 5],
+            [0x0f, 0x1f, 0x84, 0, 0],
+            [0x66, 0x66, 0x90, 0x90, 0x90],
+            [0; 5],
+        ] {
+            assert!(!can_be_site(&bytes), "{bytes:x?}");
+        }
+        assert!(!can_be_site(&[0x90; 4]) && !can_be_site(&[]));
     }
 }

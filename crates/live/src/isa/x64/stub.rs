@@ -5,6 +5,7 @@
 //! | count, per CPU | `push rax`; `mov rax, counter`; `jmp` to the block's [common code](count_per_cpu) | a word in each row |
 //! | count, shared | `lock inc qword [counter]` by way of `rax`, as above | one word |
 //! | once | `mov byte [data], 1`; `mov byte [shared], 1`; `ret` | 1-byte flag |
+//! | code | `jmp [data]` | 8-byte address |
 //! | call | `push rbp`; `mov rbp, rsp`; `push qword [data]`; `jmp [shared]` | 8-byte context |
 //!
 //! The once stub stores its flag before the block's shared flag, and x86 keeps stores in order: who
@@ -44,7 +45,7 @@ pub(crate) struct BlockData {
 pub(crate) fn block_size(kind: StubKind) -> usize {
     match kind {
         StubKind::Count => STUBS + COMMON,
-        StubKind::Once | StubKind::Call => STUBS,
+        StubKind::Once | StubKind::Call | StubKind::Code => STUBS,
     }
 }
 
@@ -78,6 +79,8 @@ pub(crate) fn write_stubs(kind: StubKind, code: usize, data: BlockData) -> Vec<u
                 writer.put_rip(&[0xff, 0x35], own, &[]);
                 writer.put_rip(&[0xff, 0x25], data.shared, &[]);
             }
+            // jmp qword ptr [rip + own]
+            StubKind::Code => writer.put_rip(&[0xff, 0x25], own, &[]),
         }
     }
     if kind == StubKind::Count {
@@ -214,7 +217,11 @@ mod tests {
     fn every_kind_fits_and_addresses_its_own_data() {
         let code = 0x10_0000;
         // Offset of the displacement, and of the end of its instruction.
-        for (kind, field, end) in [(StubKind::Once, 2, 7), (StubKind::Call, 6, 10)] {
+        for (kind, field, end) in [
+            (StubKind::Once, 2, 7),
+            (StubKind::Call, 6, 10),
+            (StubKind::Code, 2, 6),
+        ] {
             let bytes = write_stubs(kind, code, data(0x20_0000, 0x21_0000));
             for slot in [0, 1, BLOCK_SLOTS - 1] {
                 let at = slot * STUB_SIZE;
