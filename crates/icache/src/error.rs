@@ -2,57 +2,81 @@
 
 use core::fmt;
 
-/// Why a broadcast could not be made.
+/// Why code could not be made visible to every thread.
 ///
 /// None of these is a licence to go on: after an error, other threads may still execute what they
 /// fetched earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The kernel has no mechanism that makes every thread of the process execute a context
+    /// The system has no mechanism that makes every thread of the process execute a context
     /// synchronization event (too old, built without it, or hidden by a sandbox).
     Unsupported {
-        /// The `errno` value that said so.
+        /// The error number that said so.
         errno: i32,
     },
     /// The mechanism exists, but registering the process for it was refused.
     Registration {
-        /// The `errno` value that said so.
+        /// The error number that said so.
         errno: i32,
     },
-    /// The mechanism exists, the process is registered, and yet the broadcast failed; `ENOMEM`
-    /// (12) is the one documented cause and is temporary.
+    /// The mechanism exists, the process is registered, and yet the broadcast failed. `ENOMEM`
+    /// (of `membarrier`) and `EAGAIN` (threads come and go too fast for a signal handshake) are
+    /// temporary.
     Broadcast {
-        /// The `errno` value that said so.
+        /// The error number that said so.
         errno: i32,
     },
+    /// The operating system refused the cache maintenance of a range.
+    Cache {
+        /// The error number that said so.
+        errno: i32,
+    },
+    /// A thread did not answer a signal handshake within five seconds: it blocks the signal, or it
+    /// is stuck in the kernel.
+    Unresponsive {
+        /// Its number: a `tid` on Linux.
+        thread: u32,
+    },
+    /// [`prefer`](crate::prefer) was asked for a mechanism that this target has not.
+    NoSuchMechanism,
 }
 
 impl Error {
-    /// The operating system's error number behind this error.
+    /// The operating system's error number behind this error; zero if there is none.
     pub fn errno(&self) -> i32 {
         match *self {
             Error::Unsupported { errno }
             | Error::Registration { errno }
-            | Error::Broadcast { errno } => errno,
+            | Error::Broadcast { errno }
+            | Error::Cache { errno } => errno,
+            Error::Unresponsive { .. } | Error::NoSuchMechanism => 0,
         }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (text, errno) = match *self {
-            Error::Unsupported { errno } => (
-                "this kernel has no membarrier(PRIVATE_EXPEDITED_SYNC_CORE), or a sandbox hides it",
-                errno,
-            ),
-            Error::Registration { errno } => (
-                "registering for membarrier(PRIVATE_EXPEDITED_SYNC_CORE) was refused",
-                errno,
-            ),
-            Error::Broadcast { errno } => ("membarrier(PRIVATE_EXPEDITED_SYNC_CORE) failed", errno),
+        let text = match *self {
+            Error::Unsupported { .. } => {
+                "this system has no way to synchronize the cores of all threads, or a sandbox hides it"
+            }
+            Error::Registration { .. } => {
+                "registering for the synchronization of cores was refused"
+            }
+            Error::Broadcast { .. } => "synchronizing the cores of all threads failed",
+            Error::Cache { .. } => "the system refused to maintain the instruction cache",
+            Error::Unresponsive { thread } => {
+                return write!(
+                    f,
+                    "thread {thread} did not answer the signal that synchronizes its core"
+                );
+            }
+            Error::NoSuchMechanism => {
+                return f.write_str("this target has no such way to synchronize cores");
+            }
         };
-        write!(f, "{text} (errno {errno})")
+        write!(f, "{text} (error {})", self.errno())
     }
 }
 

@@ -6,11 +6,20 @@
 
 use core::arch::asm;
 
-use crate::{CacheMaintenance, Operation};
+use crate::{CacheMaintenance, Error, Operation};
 
 /// Another core may hold prefetched instructions from before the invalidation; only a context
 /// synchronization event on that core discards them.
 pub(crate) const FRESH_CODE_NEEDS_BROADCAST: bool = true;
+
+/// Exception return is a context synchronization event unless `SCTLR_EL1.EOS` is clear, and Linux sets
+/// it (`arch/arm64/include/asm/sysreg.h`, `INIT_SCTLR_EL1_MMU_ON`).
+pub(crate) const KERNEL_EXIT_SYNCHRONIZES: bool = true;
+
+/// By the event at each exit from the kernel.
+pub(crate) const BARRIER_FOLLOWS_THREAD: bool = true;
+
+pub(crate) const FLUSH_CALL: Option<fn() -> Result<(), i32>> = None;
 
 /// The fields of `CTR_EL0` that decide which operations are needed.
 #[derive(Clone, Copy)]
@@ -56,12 +65,13 @@ impl CacheType {
 ///
 /// # Safety
 /// The range must be mapped and readable.
-pub(crate) unsafe fn clear(start: usize, len: usize) {
+pub(crate) unsafe fn clear(start: usize, len: usize) -> Result<(), Error> {
     cache_maintenance().each_operation(start, len, |operation| {
         // SAFETY: the caller promises that the range is mapped and readable; its lines are cleaned
         // and invalidated, which changes no memory contents.
         unsafe { perform(operation) }
     });
+    Ok(())
 }
 
 /// # Safety
@@ -78,9 +88,15 @@ unsafe fn perform(operation: Operation) {
                 asm!("ic ivau, {}", in(reg) line, options(nostack, preserves_flags));
             }
             Operation::Complete => asm!("dsb ish", options(nostack, preserves_flags)),
-            Operation::Synchronize => asm!("isb", options(nostack, preserves_flags)),
+            Operation::Synchronize => barrier(),
         }
     }
+}
+
+/// Discards what this core has prefetched.
+pub(crate) fn barrier() {
+    // SAFETY: a barrier.
+    unsafe { asm!("isb", options(nostack, preserves_flags)) };
 }
 
 pub(crate) fn cache_maintenance() -> CacheMaintenance {

@@ -1,7 +1,62 @@
 //! How to reach every thread of the process: one file per operating system, each with the same
-//! three items (`register`, `sync_core`, `broadcast`).
+//! items.
+//!
+//! | item | meaning |
+//! |---|---|
+//! | `CACHE_CALL` | the system's own function for cache maintenance, which replaces the architecture's instructions |
+//! | `register()` | make the first broadcast as fast as the others |
+//! | `sync_core()` | every thread executes a context synchronization event |
+//! | `broadcast()` | what `sync_core` uses, and why |
+//! | `prefer(preference)` | choose what it uses |
+//!
+//! Systems without a mechanism in the kernel share `handshake`, and have a module `threads` for it.
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-mod linux;
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) use linux::{broadcast, register, sync_core};
+#[cfg_attr(miri, path = "miri.rs")]
+#[cfg_attr(
+    all(not(miri), any(target_os = "linux", target_os = "android")),
+    path = "linux/mod.rs"
+)]
+#[cfg_attr(
+    all(not(miri), any(target_os = "netbsd", target_os = "openbsd")),
+    path = "bsd/mod.rs"
+)]
+#[cfg_attr(
+    all(not(miri), any(target_os = "freebsd", target_os = "dragonfly")),
+    path = "freebsd.rs"
+)]
+#[cfg_attr(
+    all(not(miri), any(target_os = "macos", target_os = "ios")),
+    path = "apple.rs"
+)]
+#[cfg_attr(all(not(miri), target_os = "windows"), path = "windows.rs")]
+#[cfg_attr(all(not(miri), target_os = "none"), path = "bare.rs")]
+#[cfg_attr(
+    not(any(
+        miri,
+        target_os = "linux",
+        target_os = "android",
+        target_os = "netbsd",
+        target_os = "openbsd",
+        target_os = "freebsd",
+        target_os = "dragonfly",
+        target_os = "macos",
+        target_os = "ios",
+        target_os = "windows",
+        target_os = "none"
+    )),
+    path = "unknown.rs"
+)]
+mod system;
+
+pub(crate) use system::*;
+
+#[cfg(all(
+    not(miri),
+    any(
+        target_os = "linux",
+        target_os = "android",
+        target_os = "netbsd",
+        target_os = "openbsd"
+    )
+))]
+mod handshake;

@@ -1,0 +1,67 @@
+//! Waiting without blocking: short at first, then longer, and not for ever.
+
+use core::mem::MaybeUninit;
+use core::ptr;
+
+/// After this many seconds a broadcast gives up.
+const SECONDS: libc::time_t = 5;
+
+/// Pauses that only let others run, before those that sleep.
+const SHORT: u32 = 100;
+
+/// The length of a pause that sleeps.
+const NANOSECONDS: libc::c_long = 50_000;
+
+/// How long a broadcast has been waiting.
+pub(super) struct Patience {
+    begin: libc::timespec,
+    pauses: u32,
+}
+
+impl Patience {
+    pub(super) fn new() -> Patience {
+        Patience {
+            begin: now(),
+            pauses: 0,
+        }
+    }
+
+    /// The next pauses are short ones again.
+    pub(super) fn rest(&mut self) {
+        self.pauses = 0;
+    }
+
+    /// Whether it is time to ask why it takes so long.
+    pub(super) fn pause_is_long(&self) -> bool {
+        self.pauses >= SHORT
+    }
+
+    pub(super) fn pause(&mut self) {
+        self.pauses = self.pauses.saturating_add(1);
+        if !self.pause_is_long() {
+            // SAFETY: takes nothing.
+            unsafe { libc::sched_yield() };
+            return;
+        }
+        let mut time = now();
+        time.tv_sec = 0;
+        time.tv_nsec = NANOSECONDS;
+        // SAFETY: reads the time; being woken early does no harm.
+        unsafe { libc::nanosleep(&time, ptr::null_mut()) };
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        let (now, begin) = (now(), &self.begin);
+        let seconds = now.tv_sec - begin.tv_sec;
+        seconds > SECONDS || seconds == SECONDS && now.tv_nsec >= begin.tv_nsec
+    }
+}
+
+fn now() -> libc::timespec {
+    let mut time = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: the call fills the time, which is made of integers and was zero before.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr());
+        time.assume_init()
+    }
+}

@@ -1,0 +1,223 @@
+//! The threads of this process, from `/proc/self/task`, without allocation.
+
+use core::ffi::{CStr, c_int};
+
+use super::{check, errno, word};
+use crate::os::handshake::Presence;
+
+/// Room for the entries of some 250 threads per system call, on the caller's stack.
+const LISTING: usize = 8192;
+
+// `struct linux_dirent64`: where the length of the entry and its name are.
+const ENTRY_LENGTH: usize = 16;
+const ENTRY_NAME: usize = 19;
+
+pub(in crate::os) fn current() -> u32 {
+    // SAFETY: gettid takes nothing, touches no memory and never fails.
+    let tid = unsafe { libc::syscall(libc::SYS_gettid) };
+    tid as u32
+}
+
+/// Signals to choose from: real-time signals from the middle of their range, because programs tend
+/// to take the first ones and the last ones, of which user-mode emulators lack some.
+#[cfg(not(all(target_os = "android", target_pointer_width = "32")))]
+pub(in crate::os) fn candidates() -> impl Iterator<Item = c_int> {
+    let (first, last) = (libc::SIGRTMIN(), libc::SIGRTMAX());
+    let middle = (first..=last).nth(14).unwrap_or(last);
+    (first..=middle).rev().chain(middle + 1..=last)
+}
+
+/// The signal sets of 32-bit Android have no room for real-time signals.
+#[cfg(all(target_os = "android", target_pointer_width = "32"))]
+pub(in crate::os) fn candidates() -> impl Iterator<Item = c_int> {
+    [libc::SIGURG, libc::SIGUSR2, libc::SIGUSR1].into_iter()
+}
+
+/// Sends a signal to a thread of this process; signal 0 only asks whether it is there.
+pub(in crate::os) fn send(tid: u32, signal: c_int) -> Result<(), i32> {
+    let tid = word(tid as c_int);
+    // SAFETY: tgkill takes three integers and touches no memory of the caller.
+    check(unsafe { libc::syscall(libc::SYS_tgkill, word(libc::getpid()), tid, word(signal)) })
+        .map(|_| ())
+}
+
+pub(in crate::os) fn exists(tid: u32) -> bool {
+    send(tid, 0) != Err(libc::ESRCH)
+}
+
+/// A file descriptor that is closed when it goes.
+struct File(c_int);
+
+impl File {
+    fn open(path: &CStr, flags: c_int) -> Result<File, i32> {
+        // SAFETY: the path ends with a zero byte.
+        let fd = unsafe { libc::open(path.as_ptr(), flags | libc::O_RDONLY | libc::O_CLOEXEC) };
+        if fd < 0 { Err(errno()) } else { Ok(File(fd)) }
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is this value's own.
+        unsafe { libc::close(self.0) };
+    }
+}
+
+fn open_listing() -> Result<File, i32> {
+    File::open(c"/proc/self/task", libc::O_DIRECTORY)
+}
+
+/// Whether threads can be listed.
+pub(in crate::os) fn offered() -> Result<(), i32> {
+    open_listing().map(|_| ())
+}
+
+/// Aligned as the kernel writes its entries.
+#[repr(align(8))]
+struct Listing([u8; LISTING]);
+
+/// Calls `visit` with every thread, in the order of the kernel's list of them, to whose end new
+/// threads are added.
+pub(in crate::os) fn each<E: From<Errno>>(
+    mut visit: impl FnMut(u32) -> Result<(), E>,
+) -> Result<(), E> {
+    let file = open_listing().map_err(Errno)?;
+    let mut listing = Listing([0; LISTING]);
+    loop {
+        let buffer = listing.0.as_mut_ptr();
+        // SAFETY: the kernel writes at most LISTING bytes to the buffer.
+        let read = unsafe {
+            libc::syscall(
+                libc::SYS_getdents64,
+                word(file.0),
+                buffer,
+                word(LISTING as c_int),
+            )
+        };
+        let length = check(read).map_err(Errno)? as usize;
+        if length == 0 {
+            return Ok(());
+        }
+        let mut rest = &listing.0[..length];
+        while let Some((name, after)) = split_entry(rest) {
+            if let Some(tid) = parse_tid(name) {
+                visit(tid)?;
+            }
+            rest = after;
+        }
+    }
+}
+
+/// An error number on its way to becoming an error.
+pub(in crate::os) struct Errno(pub(in crate::os) i32);
+
+/// The name of the first entry, with what follows it in its record, and the entries after it.
+fn split_entry(entries: &[u8]) -> Option<(&[u8], &[u8])> {
+    let length = entries.get(ENTRY_LENGTH..ENTRY_LENGTH + 2)?;
+    let length = usize::from(u16::from_ne_bytes([length[0], length[1]]));
+    let (entry, rest) = entries.split_at_checked(length)?;
+    Some((entry.get(ENTRY_NAME..)?, rest))
+}
+
+/// The number that a name ending with a zero byte is; `.` and `..` are none.
+fn parse_tid(name: &[u8]) -> Option<u32> {
+    let name = CStr::from_bytes_until_nul(name).ok()?;
+    name.to_str().ok()?.parse().ok()
+}
+
+/// What a thread is doing, by the third field of its `stat`.
+pub(in crate::os) fn presence(tid: u32) -> Result<Presence, i32> {
+    let mut path = [0; 40];
+    let file = match File::open(stat_path(tid, &mut path), 0) {
+        Ok(file) => file,
+        Err(libc::ENOENT | libc::ESRCH) => return Ok(Presence::Gone),
+        Err(errno) => return Err(errno),
+    };
+    let mut text = [0u8; 128];
+    // SAFETY: the kernel writes at most as many bytes as the buffer has.
+    let read = unsafe { libc::read(file.0, text.as_mut_ptr().cast(), text.len()) };
+    match usize::try_from(read) {
+        Ok(read) => Ok(parse_state(&text[..read])),
+        Err(_) if errno() == libc::ESRCH => Ok(Presence::Gone),
+        Err(_) => Err(errno()),
+    }
+}
+
+/// `/proc/self/task/TID/stat`, written into `path`, which begins as zeros.
+fn stat_path(tid: u32, path: &mut [u8; 40]) -> &CStr {
+    let mut length = 0;
+    let mut push = |bytes: &[u8]| {
+        path[length..length + bytes.len()].copy_from_slice(bytes);
+        length += bytes.len();
+    };
+    push(b"/proc/self/task/");
+    let mut divisor = 1_000_000_000;
+    while divisor > 1 && tid < divisor {
+        divisor /= 10;
+    }
+    while divisor > 0 {
+        push(&[b'0' + (tid / divisor % 10) as u8]);
+        divisor /= 10;
+    }
+    push(b"/stat");
+    CStr::from_bytes_until_nul(path).unwrap_or_default()
+}
+
+/// `TID (NAME) STATE …`, where the name may contain anything. What is not known counts as running.
+fn parse_state(stat: &[u8]) -> Presence {
+    let name_end = stat.iter().rposition(|&byte| byte == b')');
+    let state = name_end.and_then(|end| stat.get(end + 2));
+    match state {
+        Some(b'S' | b'D' | b'T' | b't') => Presence::InKernel,
+        Some(b'Z' | b'X' | b'x') => Presence::Gone,
+        _ => Presence::Running,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_found_after_any_name() {
+        assert_eq!(parse_state(b"12 (a) b) (c) S 1 2"), Presence::InKernel);
+        assert_eq!(parse_state(b"12 (S) R 1 2"), Presence::Running);
+        assert_eq!(parse_state(b"12 (x) Z 1 2"), Presence::Gone);
+        assert_eq!(parse_state(b""), Presence::Running);
+    }
+
+    #[test]
+    fn paths_name_the_thread() {
+        for (tid, expected) in [
+            (0, c"/proc/self/task/0/stat"),
+            (7, c"/proc/self/task/7/stat"),
+            (4_194_304, c"/proc/self/task/4194304/stat"),
+            (u32::MAX, c"/proc/self/task/4294967295/stat"),
+        ] {
+            assert_eq!(stat_path(tid, &mut [0; 40]), expected);
+        }
+    }
+
+    #[test]
+    fn this_thread_is_listed_and_running() {
+        let mut seen = 0;
+        let listed: Result<(), TestError> = each(|tid| {
+            seen += u32::from(tid == current());
+            Ok(())
+        });
+        assert!(listed.is_ok());
+        assert_eq!(seen, 1);
+        assert_eq!(presence(current()), Ok(Presence::Running));
+        assert!(exists(current()));
+        assert!(!exists(i32::MAX as u32));
+        assert_eq!(presence(i32::MAX as u32), Ok(Presence::Gone));
+    }
+
+    struct TestError;
+
+    impl From<Errno> for TestError {
+        fn from(_: Errno) -> TestError {
+            TestError
+        }
+    }
+}
