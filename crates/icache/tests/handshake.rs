@@ -34,7 +34,7 @@ fn signal() -> i32 {
 #[test]
 fn reaches_a_thread_that_does_nothing_for_it() {
     prefer_handshake();
-    store_buffering(500);
+    store_buffering(200);
     assert!((libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&signal()));
 }
 
@@ -64,7 +64,7 @@ fn several_threads_broadcast_at_once() {
     with_busy_threads(1, || {
         thread::scope(|scope| {
             for _ in 0..3 {
-                scope.spawn(|| (0..100).for_each(|_| sync_core()));
+                scope.spawn(|| (0..30).for_each(|_| sync_core()));
             }
         });
     });
@@ -78,7 +78,7 @@ fn a_broadcaster_that_blocks_signals_answers_others() {
         for _ in 0..2 {
             scope.spawn(|| {
                 let before = block_all_signals();
-                (0..100).for_each(|_| sync_core());
+                (0..30).for_each(|_| sync_core());
                 // Without its turn it would not answer any more, which the others would wait for.
                 restore_signals(&before);
             });
@@ -124,7 +124,7 @@ fn threads_come_and_go() {
         }
         let _stop = StopOnDrop(&stop);
         let mut broadcasts = 0;
-        while broadcasts < 200 || started.load(Ordering::Relaxed) < 200 {
+        while broadcasts < 50 || started.load(Ordering::Relaxed) < 100 {
             sync_core();
             broadcasts += 1;
         }
@@ -144,7 +144,7 @@ fn children_of_fork() {
             }
         });
         let _stop = StopOnDrop(&stop);
-        for _ in 0..100 {
+        for _ in 0..30 {
             // SAFETY: the child calls nothing that allocates or locks, then ends.
             let child = unsafe { libc::fork() };
             assert!(child >= 0);
@@ -213,7 +213,7 @@ fn errno_is_left_alone() {
         });
         {
             let _stop = StopOnDrop(&stop);
-            (0..100).for_each(|_| sync_core());
+            (0..30).for_each(|_| sync_core());
         }
         assert_eq!(changed.join().unwrap(), 0);
     });

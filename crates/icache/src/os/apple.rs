@@ -14,6 +14,7 @@ use core::ptr;
 use core::slice;
 use core::sync::atomic::{Ordering, fence};
 
+use crate::os::ClearCache;
 use crate::{Broadcast, Error, Preference, Reason, isa};
 
 type Port = u32;
@@ -47,7 +48,7 @@ unsafe extern "C" {
     fn vm_deallocate(task: Port, address: usize, size: usize) -> c_int;
 }
 
-pub(crate) const CACHE_CALL: Option<unsafe fn(usize, usize) -> Result<(), Error>> = Some(clear);
+pub(crate) const CACHE_CALL: Option<ClearCache> = Some(clear);
 
 unsafe fn clear(start: usize, len: usize) -> Result<(), Error> {
     // SAFETY: the caller promises that the range is mapped; its contents do not change.

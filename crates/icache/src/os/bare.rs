@@ -5,6 +5,7 @@
 
 use core::sync::atomic::{Ordering, fence};
 
+use crate::os::ClearCache;
 use crate::{Broadcast, Error, Preference, Reason, isa};
 
 #[cfg(not(any(
@@ -23,7 +24,7 @@ compile_error!(
      it depends on the processor)"
 );
 
-pub(crate) const CACHE_CALL: Option<unsafe fn(usize, usize) -> Result<(), Error>> = None;
+pub(crate) const CACHE_CALL: Option<ClearCache> = None;
 
 pub(crate) fn register() -> Result<(), Error> {
     Ok(())

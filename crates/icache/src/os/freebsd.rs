@@ -11,6 +11,7 @@
 
 use core::sync::atomic::{Ordering, fence};
 
+use crate::os::ClearCache;
 use crate::{Broadcast, Error, Preference, Reason, isa};
 
 #[link(name = "pthread")]
@@ -31,7 +32,7 @@ compile_error!(
      x86, x86_64, aarch64, powerpc, powerpc64"
 );
 
-pub(crate) const CACHE_CALL: Option<unsafe fn(usize, usize) -> Result<(), Error>> = None;
+pub(crate) const CACHE_CALL: Option<ClearCache> = None;
 
 pub(crate) fn register() -> Result<(), Error> {
     Ok(())

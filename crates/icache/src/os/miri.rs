@@ -2,9 +2,10 @@
 
 use core::sync::atomic::{Ordering, fence};
 
+use crate::os::ClearCache;
 use crate::{Broadcast, Error, Preference, Reason};
 
-pub(crate) const CACHE_CALL: Option<unsafe fn(usize, usize) -> Result<(), Error>> = None;
+pub(crate) const CACHE_CALL: Option<ClearCache> = None;
 
 pub(crate) fn register() -> Result<(), Error> {
     Ok(())

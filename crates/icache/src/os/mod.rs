@@ -50,6 +50,9 @@ mod system;
 
 pub(crate) use system::*;
 
+/// What maintains caches: the architecture's instructions, or a function of the system.
+pub(crate) type ClearCache = unsafe fn(usize, usize) -> Result<(), crate::Error>;
+
 #[cfg(all(
     not(miri),
     any(

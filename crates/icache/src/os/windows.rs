@@ -7,6 +7,7 @@
 
 use core::ffi::c_void;
 
+use crate::os::ClearCache;
 use crate::{Broadcast, Error, Preference, Reason, isa};
 
 #[link(name = "kernel32")]
@@ -17,7 +18,7 @@ unsafe extern "system" {
     safe fn FlushProcessWriteBuffers();
 }
 
-pub(crate) const CACHE_CALL: Option<unsafe fn(usize, usize) -> Result<(), Error>> = Some(clear);
+pub(crate) const CACHE_CALL: Option<ClearCache> = Some(clear);
 
 unsafe fn clear(start: usize, len: usize) -> Result<(), Error> {
     // SAFETY: the call changes no memory contents, and checks the range itself.

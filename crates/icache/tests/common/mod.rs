@@ -1,40 +1,49 @@
 //! What several test files need.
 
-use std::hint::spin_loop;
+use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, compiler_fence};
 
 pub(crate) mod stop;
 use stop::StopOnDrop;
 
+/// A variable that has its cache line to itself.
+#[derive(Default)]
+#[repr(align(128))]
+struct Alone(AtomicUsize);
+
 /// Two threads each store to a variable of their own, then load the other's. Between the two, one
 /// executes nothing but a compiler fence, the other broadcasts. If the broadcast reaches the first
 /// thread and is the full barrier that it claims to be, never do both load what was there before.
 ///
-/// The threads start each round together, so that loads and stores do meet.
+/// The threads meet before each round, and one sets off earlier by some steps more in each, so
+/// that the stores and loads of the two do overlap in some.
 pub(crate) fn store_buffering(rounds: usize) {
-    let (x, y, seen) = (
-        AtomicUsize::new(0),
-        AtomicUsize::new(0),
-        AtomicUsize::new(0),
-    );
-    let (start, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let [x, y, seen, start, done] = &<[Alone; 5]>::default();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for round in 1..=rounds {
-                wait_for(&start, round);
-                x.store(round, Ordering::Relaxed);
+                if wait_for(start, round) == STOP {
+                    return;
+                }
+                x.0.store(round, Ordering::Relaxed);
                 compiler_fence(Ordering::SeqCst);
-                seen.store(y.load(Ordering::Relaxed), Ordering::Relaxed);
-                done.store(round, Ordering::Release);
+                let other = y.0.load(Ordering::Relaxed);
+                seen.0.store(other, Ordering::Relaxed);
+                done.0.store(round, Ordering::Release);
             }
         });
+        let _stop = StopRounds(start);
         for round in 1..=rounds {
-            start.store(round, Ordering::Release);
-            y.store(round, Ordering::Relaxed);
-            assert_eq!(nopal_icache::sync_core_mt(), Ok(()), "round {round}");
-            let other = x.load(Ordering::Relaxed);
-            wait_for(&done, round);
-            let seen = seen.load(Ordering::Relaxed);
+            start.0.store(round, Ordering::Release);
+            for step in 0..round % 512 {
+                black_box(step);
+            }
+            y.0.store(round, Ordering::Relaxed);
+            let result = nopal_icache::sync_core_mt();
+            let other = x.0.load(Ordering::Relaxed);
+            assert_eq!(result, Ok(()), "round {round}");
+            wait_for(done, round);
+            let seen = seen.0.load(Ordering::Relaxed);
             assert!(
                 other == round || seen == round,
                 "round {round}: neither thread saw the other's store: {other}, {seen}"
@@ -43,14 +52,30 @@ pub(crate) fn store_buffering(rounds: usize) {
     });
 }
 
-fn wait_for(variable: &AtomicUsize, value: usize) {
+/// In place of a round: there are no more.
+const STOP: usize = usize::MAX;
+
+/// Ends the other thread even if an assertion fails.
+struct StopRounds<'a>(&'a Alone);
+
+impl Drop for StopRounds<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(STOP, Ordering::Release);
+    }
+}
+
+/// Waits until the variable has the value, or `STOP`.
+fn wait_for(variable: &Alone, value: usize) -> usize {
     let mut spins = 0u32;
-    while variable.load(Ordering::Acquire) != value {
-        spins += 1;
-        if spins.is_multiple_of(1000) {
+    loop {
+        let found = variable.0.load(Ordering::Acquire);
+        if found == value || found == STOP {
+            return found;
+        }
+        spins = spins.wrapping_add(1);
+        if spins.is_multiple_of(100_000) {
             std::thread::yield_now();
         }
-        spin_loop();
     }
 }
 

@@ -24,8 +24,10 @@
 //!
 //! The broadcast walks until a walk was whole and found no thread that had not been synchronized
 //! before that walk began. A thread X that exists then and is in none of the lists was created during the
-//! last walk or after it. Its creator was either in the list, hence synchronized before it created X, or is such
+//! last walk or after it. (Linux gives out numbers cyclically, so none comes back within a broadcast.) Its creator was either in the list, hence synchronized before it created X, or is such
 //! a thread X itself, created earlier; and so on to one that was in the list. That is case 3 for X.
+//!
+//! On other systems a list is a snapshot, taken while nothing changes: always whole.
 //!
 //! Where every first entry into user mode is an exit from the kernel that synchronizes, it suffices
 //! that a walk was whole, since threads created after t₀ need nothing. Elsewhere a program that
@@ -278,24 +280,40 @@ impl Broadcast {
     fn wait_for_all(&mut self) -> Result<(), Error> {
         for request in &REQUESTS[..self.pending] {
             self.patience.rest();
+            let mut blocked = None;
             loop {
                 let asked = request.load(Ordering::Acquire);
                 if asked == 0 {
                     break;
                 }
                 let tid = (asked & tids::MASK) as u32;
-                if self.patience.pause_is_long() && needs_no_answer(tid)? {
-                    request.store(0, Ordering::Relaxed);
-                    break;
-                }
-                if self.patience.is_over() {
-                    return Err(Error::Unresponsive { thread: tid });
+                if self.patience.pause_is_long() {
+                    if needs_no_answer(tid)? {
+                        request.store(0, Ordering::Relaxed);
+                        break;
+                    }
+                    if self.patience.is_over() || blocks(tid, self.signal, &mut blocked)? {
+                        return Err(Error::Unresponsive { thread: tid });
+                    }
                 }
                 self.patience.pause();
             }
         }
         self.pending = 0;
         Ok(())
+    }
+}
+
+/// Whether a thread blocks the signal, and has done so since `blocked`, for long enough. Threads
+/// do so for a moment at times, when they create others for instance; after that they answer.
+fn blocks(tid: u32, signal: c_int, blocked: &mut Option<Patience>) -> Result<bool, Error> {
+    match threads::blocks(tid, signal) {
+        Ok(true) => Ok(blocked.get_or_insert_with(Patience::new).is_short()),
+        Ok(false) => {
+            *blocked = None;
+            Ok(false)
+        }
+        Err(errno) => Err(Error::Broadcast { errno }),
     }
 }
 

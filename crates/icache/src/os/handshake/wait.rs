@@ -3,8 +3,11 @@
 use core::mem::MaybeUninit;
 use core::ptr;
 
-/// After this many seconds a broadcast gives up.
-const SECONDS: libc::time_t = 5;
+/// After this many seconds a thread that blocks the signal is given up.
+const BLOCKED: libc::time_t = 2;
+
+/// After this many seconds any thread is. The machine may be busy.
+const ANY: libc::time_t = 60;
 
 /// Pauses that only let others run, before those that sleep.
 const SHORT: u32 = 100;
@@ -50,10 +53,19 @@ impl Patience {
         unsafe { libc::nanosleep(&time, ptr::null_mut()) };
     }
 
+    /// Whether a thread that can be seen to block the signal need not be waited for any longer.
+    pub(super) fn is_short(&self) -> bool {
+        self.have_passed(BLOCKED)
+    }
+
     pub(super) fn is_over(&self) -> bool {
+        self.have_passed(ANY)
+    }
+
+    fn have_passed(&self, seconds: libc::time_t) -> bool {
         let (now, begin) = (now(), &self.begin);
-        let seconds = now.tv_sec - begin.tv_sec;
-        seconds > SECONDS || seconds == SECONDS && now.tv_nsec >= begin.tv_nsec
+        let passed = now.tv_sec - begin.tv_sec;
+        passed > seconds || passed == seconds && now.tv_nsec >= begin.tv_nsec
     }
 }
 

@@ -13,13 +13,13 @@
 use core::ffi::{c_int, c_long};
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::os::handshake;
+use crate::os::{ClearCache, handshake};
 use crate::{Broadcast, Error, Preference, Reason, isa};
 
 mod membarrier;
 pub(in crate::os) mod threads;
 
-pub(crate) const CACHE_CALL: Option<unsafe fn(usize, usize) -> Result<(), Error>> = None;
+pub(crate) const CACHE_CALL: Option<ClearCache> = None;
 
 /// What the C library's `syscall` returned, or the error number it left.
 pub(crate) fn check(result: c_long) -> Result<c_long, i32> {

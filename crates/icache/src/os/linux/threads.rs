@@ -127,24 +127,40 @@ fn parse_tid(name: &[u8]) -> Option<u32> {
 
 /// What a thread is doing, by the third field of its `stat`.
 pub(in crate::os) fn presence(tid: u32) -> Result<Presence, i32> {
-    let mut path = [0; 40];
-    let file = match File::open(stat_path(tid, &mut path), 0) {
+    let mut text = [0; 128];
+    let stat = read(tid, c"stat", &mut text)?;
+    Ok(stat.map_or(Presence::Gone, parse_state))
+}
+
+/// Whether a thread blocks a signal, by its `status`. One that has gone blocks nothing.
+pub(in crate::os) fn blocks(tid: u32, signal: c_int) -> Result<bool, i32> {
+    let mut text = [0; 4096];
+    let status = read(tid, c"status", &mut text)?;
+    Ok(status.is_some_and(|status| parse_blocked(status) >> (signal - 1) & 1 != 0))
+}
+
+/// Reads the beginning of `/proc/self/task/TID/NAME`; `None` if there is no such thread.
+fn read<'a>(tid: u32, name: &CStr, text: &'a mut [u8]) -> Result<Option<&'a [u8]>, i32> {
+    let mut path = [0; PATH];
+    let file = match File::open(thread_path(tid, name, &mut path), 0) {
         Ok(file) => file,
-        Err(libc::ENOENT | libc::ESRCH) => return Ok(Presence::Gone),
+        Err(libc::ENOENT | libc::ESRCH) => return Ok(None),
         Err(errno) => return Err(errno),
     };
-    let mut text = [0u8; 128];
     // SAFETY: the kernel writes at most as many bytes as the buffer has.
-    let read = unsafe { libc::read(file.0, text.as_mut_ptr().cast(), text.len()) };
-    match usize::try_from(read) {
-        Ok(read) => Ok(parse_state(&text[..read])),
-        Err(_) if errno() == libc::ESRCH => Ok(Presence::Gone),
+    let length = unsafe { libc::read(file.0, text.as_mut_ptr().cast(), text.len()) };
+    match usize::try_from(length) {
+        Ok(length) => Ok(text.get(..length)),
+        Err(_) if errno() == libc::ESRCH => Ok(None),
         Err(_) => Err(errno()),
     }
 }
 
-/// `/proc/self/task/TID/stat`, written into `path`, which begins as zeros.
-fn stat_path(tid: u32, path: &mut [u8; 40]) -> &CStr {
+/// Room for any path of [`thread_path`].
+const PATH: usize = 40;
+
+/// `/proc/self/task/TID/NAME`, written into `path`, which begins as zeros.
+fn thread_path<'a>(tid: u32, name: &CStr, path: &'a mut [u8; PATH]) -> &'a CStr {
     let mut length = 0;
     let mut push = |bytes: &[u8]| {
         path[length..length + bytes.len()].copy_from_slice(bytes);
@@ -159,8 +175,23 @@ fn stat_path(tid: u32, path: &mut [u8; 40]) -> &CStr {
         push(&[b'0' + (tid / divisor % 10) as u8]);
         divisor /= 10;
     }
-    push(b"/stat");
+    push(b"/");
+    push(name.to_bytes());
     CStr::from_bytes_until_nul(path).unwrap_or_default()
+}
+
+/// The set after `SigBlk:`, in hexadecimal digits; the first signal is the lowest bit. On MIPS, which has 128 signals,
+/// they are more digits, and those of the higher signals come first.
+fn parse_blocked(status: &[u8]) -> u128 {
+    let lines = status.split(|&byte| byte == b'\n');
+    let digits = lines
+        .filter_map(|line| line.strip_prefix(b"SigBlk:\t"))
+        .next()
+        .unwrap_or_default();
+    digits.iter().fold(0, |set, &digit| {
+        let digit = char::from(digit).to_digit(16).unwrap_or(0);
+        set << 4 | u128::from(digit)
+    })
 }
 
 /// `TID (NAME) STATE …`, where the name may contain anything. What is not known counts as running.
@@ -187,6 +218,15 @@ mod tests {
     }
 
     #[test]
+    fn blocked_signals_are_found() {
+        let status = b"Name:\tSigBlk:\nSigPnd:\tffff\nSigBlk:\t0000000100000005\nSigIgn:\tffff\n";
+        assert_eq!(parse_blocked(status), 1 << 32 | 5);
+        assert_eq!(parse_blocked(b"Name:\tx\n"), 0);
+        assert_eq!(blocks(i32::MAX as u32, 1), Ok(false));
+        assert_eq!(blocks(current(), libc::SIGKILL), Ok(false));
+    }
+
+    #[test]
     fn paths_name_the_thread() {
         for (tid, expected) in [
             (0, c"/proc/self/task/0/stat"),
@@ -194,7 +234,7 @@ mod tests {
             (4_194_304, c"/proc/self/task/4194304/stat"),
             (u32::MAX, c"/proc/self/task/4294967295/stat"),
         ] {
-            assert_eq!(stat_path(tid, &mut [0; 40]), expected);
+            assert_eq!(thread_path(tid, c"stat", &mut [0; PATH]), expected);
         }
     }
 
