@@ -32,8 +32,8 @@ pub enum Error {
         /// The error number that said so.
         errno: i32,
     },
-    /// A thread did not answer a signal handshake: it has blocked the signal for two seconds, or it has been stuck,
-    /// in the kernel for instance, for a minute.
+    /// A thread did not answer a signal handshake: it has blocked the signal for two seconds, or it
+    /// has been stuck, in the kernel for instance, for a minute.
     Unresponsive {
         /// Its number: a `tid` on Linux.
         thread: u32,

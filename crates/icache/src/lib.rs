@@ -37,8 +37,9 @@ pub use requirements::{Broadcast, CacheMaintenance, Preference, Reason, Requirem
 /// Windows and Apple systems have a function for it, which is called in their place.
 ///
 /// # Cost
-/// Nothing on x86; a few nanoseconds a cache line on AArch64 and PowerPC; a system call on ARM, MIPS and
-/// RISC-V Linux, on the latter with an interrupt to each hart that runs a thread of the process.
+/// Nothing on x86; a few nanoseconds a cache line on AArch64 and PowerPC; a system call on ARM,
+/// MIPS and RISC-V Linux, on the latter with an interrupt to each hart that runs a thread of the
+/// process.
 ///
 /// # Not guaranteed
 /// That another core has forgotten what it fetched before: that takes a context synchronization
@@ -60,8 +61,9 @@ pub unsafe fn clear_cache(ptr: *const c_void, len: usize) -> Result<(), Error> {
 /// where the architecture needs one before *freshly published* code is run.
 ///
 /// "Fresh" means that no thread can have fetched from the range since it last held other code.
-/// Nothing is needed then on x86 and s390x, whose instruction fetch is coherent, and on RISC-V Linux,
-/// where [`clear_cache`] has reached all harts. For code that replaces code, use [`sync_core_mt`].
+/// Nothing is needed then on x86 and s390x, whose instruction fetch is coherent, and on RISC-V
+/// Linux, where [`clear_cache`] has reached all harts. For code that replaces code, use
+/// [`sync_core_mt`].
 ///
 /// # Errors
 /// Those of [`sync_core_mt`]. Do not run the code.
@@ -97,16 +99,16 @@ pub fn pipeline_flush_mt() -> Result<(), Error> {
 /// [`register`] pays for that too. With a signal handshake, some 10 µs and a signal per thread.
 ///
 /// # Not guaranteed
-/// - That no thread runs old instructions *during* the call. Before it returns, a thread may execute
-///   new instructions and then old ones again.
+/// - That no thread runs old instructions *during* the call. Before it returns, a thread may
+///   execute new instructions and then old ones again.
 /// - Anything about other processes that share the memory, except with `membarrier`, which covers
 ///   those that share the whole address space.
 ///
 /// # Errors
 /// [`Error::Unsupported`] where there is no mechanism with this guarantee: nothing weaker is used
-/// in its place (`MEMBARRIER_CMD_GLOBAL` orders memory accesses only).
-/// [`Error::Broadcast`] and [`Error::Unresponsive`] may be temporary. After any error, other threads
-/// may still execute what they fetched before the call.
+/// in its place (`MEMBARRIER_CMD_GLOBAL` orders memory accesses only). [`Error::Broadcast`] and
+/// [`Error::Unresponsive`] may be temporary. After any error, other threads may still execute what
+/// they fetched before the call.
 pub fn sync_core_mt() -> Result<(), Error> {
     os::sync_core()
 }
@@ -126,13 +128,13 @@ pub fn register() -> Result<(), Error> {
 /// Chooses how threads are reached, instead of leaving it to the order in which mechanisms are
 /// tried; for systems that will be locked down later, and for tests of them.
 ///
-/// The choice holds for the process, and for its children from `fork`. There is no falling back from it: where it
-/// stops working, [`sync_core_mt`] fails. [`Preference::Automatic`] forgets it, and all that was
-/// found out about this machine.
+/// The choice holds for the process, and for its children from `fork`. There is no falling back
+/// from it: where it stops working, [`sync_core_mt`] fails. [`Preference::Automatic`] forgets it,
+/// and all that was found out about this machine.
 ///
 /// # Errors
-/// [`Error::NoSuchMechanism`] if this target has no such mechanism, and those of [`register`], which is part of
-/// it. The choice is then as it was.
+/// [`Error::NoSuchMechanism`] if this target has no such mechanism, and those of [`register`],
+/// which is part of it. The choice is then as it was.
 pub fn prefer(preference: Preference) -> Result<(), Error> {
     os::prefer(preference)
 }

@@ -12,8 +12,8 @@ use crate::{CacheMaintenance, Error, Operation};
 /// synchronization event on that core discards them.
 pub(crate) const FRESH_CODE_NEEDS_BROADCAST: bool = true;
 
-/// Exception return is a context synchronization event unless `SCTLR_EL1.EOS` is clear, and Linux sets
-/// it (`arch/arm64/include/asm/sysreg.h`, `INIT_SCTLR_EL1_MMU_ON`).
+/// Exception return is a context synchronization event unless `SCTLR_EL1.EOS` is clear, and Linux
+/// sets it (`arch/arm64/include/asm/sysreg.h`, `INIT_SCTLR_EL1_MMU_ON`).
 pub(crate) const KERNEL_EXIT_SYNCHRONIZES: bool = true;
 
 /// By the event at each exit from the kernel.

@@ -1,5 +1,5 @@
-//! LoongArch: hardware keeps instruction and data caches coherent; `IBAR 0` makes the executing core
-//! fetch again.
+//! LoongArch: hardware keeps instruction and data caches coherent; `IBAR 0` makes the executing
+//! core fetch again.
 //!
 //! Sources: LoongArch reference manual vol. 1, §2.2.8 "Barrier Instructions"; Linux
 //! `arch/loongarch/mm/cache.c`.

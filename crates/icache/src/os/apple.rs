@@ -2,9 +2,10 @@
 //!
 //! There is no broadcast in the kernel's interface. `thread_get_state` for another thread first
 //! stops it: it waits until that thread is in the kernel, off its core or about to be. The thread
-//! comes back by an exception return, which is a context synchronization event on AArch64; that this
-//! holds for instruction fetch, and not for memory only, follows from the architecture and from how the
-//! kernel does it (XNU, `osfmk/kern/thread_act.c`), not from a promise in its documentation.
+//! comes back by an exception return, which is a context synchronization event on AArch64; that
+//! this holds for instruction fetch, and not for memory only, follows from the architecture and
+//! from how the kernel does it (XNU, `osfmk/kern/thread_act.c`), not from a promise in its
+//! documentation.
 //!
 //! `task_threads` is a snapshot. Threads that begin after it enter user mode for the first time, by
 //! an exception return as well; they are looked for nevertheless until a snapshot has none.
@@ -89,8 +90,8 @@ impl Threads {
         unsafe { slice::from_raw_parts(self.ports, self.count as usize) }
     }
 
-    /// Stops each thread but `me` for a moment. The last failure, if any: of a thread that has ended, or of one that must
-    /// be tried again.
+    /// Stops each thread but `me` for a moment. The last failure, if any: of a thread that has
+    /// ended, or of one that must be tried again.
     fn stop_each(&self, me: Port) -> c_int {
         let mut failure = SUCCESS;
         for &port in self.ports().iter().filter(|&&port| port != me) {
@@ -133,8 +134,8 @@ pub(crate) fn sync_core() -> Result<(), Error> {
     result
 }
 
-/// Stops the threads of one snapshot after the other until one has succeeded with all of them, and the
-/// next has no others.
+/// Stops the threads of one snapshot after the other until one has succeeded with all of them, and
+/// the next has no others.
 fn stop_all(me: Port) -> Result<(), Error> {
     let mut failure = SUCCESS;
     let mut threads = Threads::snapshot()?;

@@ -3,53 +3,56 @@
 //! # What is shown
 //!
 //! Let *t₀* be the call, before which the caller has stored its code and maintained caches. When
-//! [`sync_core`] returns successfully, every thread that will run in user mode has executed a context
-//! synchronization event after t₀. A thread has done so if
+//! [`sync_core`] returns successfully, every thread that will run in user mode has executed a
+//! context synchronization event after t₀. A thread has done so if
 //!
 //! 1. it executed the barrier in the handler, after it found a request that was posted after t₀; or
 //! 2. the architecture makes every exit from the kernel such an event
-//!    ([`isa::KERNEL_EXIT_SYNCHRONIZES`]), and it was seen inside the kernel after t₀: whatever it
-//!    executes next in user mode comes after the event. This covers threads that block the signal; or
-//! 3. it was created by a thread to which this applied at that time, or which never ran in user mode
-//!    before t₀.
+//!    ([`isa::KERNEL_EXIT_SYNCHRONIZES`]), and it was seen inside the kernel and off its core after
+//!    t₀: whatever it executes next in user mode comes after the event. This covers threads that
+//!    block the signal; or
+//! 3. it was created by a thread to which this applied at that time, or which never ran in user
+//!    mode before t₀.
 //!
 //! # Why no thread is missed
 //!
-//! Linux lists threads by walking a list, to whose end new threads are added, and a thread that ends
-//! leaves the list. A walk is *whole* if it ends at the end of the list. It may end early, or skip
-//! threads, only if a thread on which it stands ends meanwhile: one that it has just listed, or, when
-//! it goes on in another system call, the next one, for which it then falls back to counting the
-//! listed ones. So if all threads that were listed still exist after the walk, it was whole, and it
-//! has listed every thread that existed when it began and has not ended since.
+//! Linux lists threads by walking a list, to whose end new threads are added, and a thread that
+//! ends leaves the list. A walk is *whole* if it ends at the end of the list. It may end early, or
+//! skip threads, only if a thread on which it stands ends meanwhile: one that it has just listed,
+//! or, when it goes on in another system call, the next one, for which it then falls back to
+//! counting the listed ones. So if all threads that were listed still exist after the walk, it was
+//! whole, and it has listed every thread that existed when it began and has not ended since.
 //!
 //! The broadcast walks until a walk was whole and found no thread that had not been synchronized
-//! before that walk began. A thread X that exists then and is in none of the lists was created during the
-//! last walk or after it. (Linux gives out numbers cyclically, so none comes back within a broadcast.) Its creator was either in the list, hence synchronized before it created X, or is such
-//! a thread X itself, created earlier; and so on to one that was in the list. That is case 3 for X.
+//! before that walk began. A thread X that exists then and is in none of the lists was created
+//! during the last walk or after it. (Linux gives out numbers cyclically, so none comes back within
+//! a broadcast.) Its creator was either in the list, hence synchronized before it created X, or is
+//! such a thread X itself, created earlier; and so on to one that was in the list. That is case 3
+//! for X.
 //!
 //! On other systems a list is a snapshot, taken while nothing changes: always whole.
 //!
 //! Where every first entry into user mode is an exit from the kernel that synchronizes, it suffices
 //! that a walk was whole, since threads created after t₀ need nothing. Elsewhere a program that
-//! creates threads faster than they can be listed keeps the broadcast from ending, until it gives up with
-//! an error.
+//! creates threads faster than they can be listed keeps the broadcast from ending, until it gives
+//! up with an error.
 //!
 //! # Moving between cores
 //!
-//! The barrier is an act of the core on which a thread happens to be. Before the thread runs on another core,
-//! that core has passed through the kernel's switch to it, and fetches its instructions after that. On
-//! architectures of case 2 this is an event by the manual. On x86 the return may be a `SYSRET`, which vendors
-//! do not call serializing; there this mechanism relies on what a core has in flight belonging to one stream of
-//! instructions, and on the switch being longer than any pipeline. On RISC-V it would be wrong, for an
-//! instruction cache stays behind with the hart: [`isa::BARRIER_FOLLOWS_THREAD`] is false, and this
-//! mechanism is not used.
+//! The barrier is an act of the core on which a thread happens to be. Before the thread runs on
+//! another core, that core has passed through the kernel's switch to it, and fetches its
+//! instructions after that. On architectures of case 2 this is an event by the manual. On x86 the
+//! return may be a `SYSRET`, which vendors do not call serializing; there this mechanism relies on
+//! what a core has in flight belonging to one stream of instructions, and on the switch being
+//! longer than any pipeline. On RISC-V it would be wrong, for an instruction cache stays behind
+//! with the hart: [`isa::BARRIER_FOLLOWS_THREAD`] is false, and this mechanism is not used.
 //!
 //! # Signals
 //!
-//! One is chosen at the first use, from those that nobody handles, and its handler stays installed. The
-//! handler is checked at every use, in case the program has taken the signal. While a thread
-//! broadcasts, or waits for its turn to, it blocks all other signals, so that nothing can
-//! broadcast from within.
+//! One is chosen at the first use, from those that nobody handles, and its handler stays installed.
+//! The handler is checked at every use, in case the program has taken the signal. While a thread
+//! broadcasts, or waits for its turn to, it blocks all other signals, so that nothing can broadcast
+//! from within.
 
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
@@ -99,8 +102,8 @@ extern "C" fn answer(_signal: c_int) {
         let asked = request.load(Ordering::Acquire);
         if asked & tids::MASK == me && asked != 0 {
             isa::barrier();
-            // A request that has changed meanwhile is a later one, which the barrier does not answer;
-            // it has its own signal.
+            // A request that has changed meanwhile is a later one, which the barrier does not
+            // answer; it has its own signal.
             let _ = request.compare_exchange(asked, 0, Ordering::AcqRel, Ordering::Relaxed);
         }
     }

@@ -7,8 +7,8 @@
 //! | 2 | `riscv_flush_icache`, all harts | RISC-V |
 //! | 3 | signal handshake | where a barrier executed by a thread follows it from core to core |
 //!
-//! What is found out is kept for the process and its children. A mechanism that stops working, because a
-//! sandbox was entered later, is left for the next one in the same call.
+//! What is found out is kept for the process and its children. A mechanism that stops working,
+//! because a sandbox was entered later, is left for the next one in the same call.
 
 use core::ffi::{c_int, c_long};
 use core::sync::atomic::{AtomicU32, Ordering};

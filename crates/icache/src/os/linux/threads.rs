@@ -125,11 +125,26 @@ fn parse_tid(name: &[u8]) -> Option<u32> {
     name.to_str().ok()?.parse().ok()
 }
 
-/// What a thread is doing, by the third field of its `stat`.
+/// What a thread is doing, by the third field of its `stat`, and if that says that it sleeps, by
+/// its `syscall`.
+///
+/// A thread counts as asleep in `stat` from a little before it leaves its core until a little
+/// before it is back in user mode. The kernel answers the question for its system call only
+/// if it finds the thread off its core, and says `running` otherwise.
 pub(in crate::os) fn presence(tid: u32) -> Result<Presence, i32> {
     let mut text = [0; 128];
-    let stat = read(tid, c"stat", &mut text)?;
-    Ok(stat.map_or(Presence::Gone, parse_state))
+    let presence = match read(tid, c"stat", &mut text)? {
+        Some(stat) => parse_state(stat),
+        None => return Ok(Presence::Gone),
+    };
+    if presence != Presence::InKernel {
+        return Ok(presence);
+    }
+    // Where there is no such file, or it may not be read, nothing is claimed.
+    Ok(match read(tid, c"syscall", &mut text) {
+        Ok(Some(call)) if !call.is_empty() && !call.starts_with(b"running") => Presence::InKernel,
+        _ => Presence::Running,
+    })
 }
 
 /// Whether a thread blocks a signal, by its `status`. One that has gone blocks nothing.
@@ -180,8 +195,8 @@ fn thread_path<'a>(tid: u32, name: &CStr, path: &'a mut [u8; PATH]) -> &'a CStr 
     CStr::from_bytes_until_nul(path).unwrap_or_default()
 }
 
-/// The set after `SigBlk:`, in hexadecimal digits; the first signal is the lowest bit. On MIPS, which has 128 signals,
-/// they are more digits, and those of the higher signals come first.
+/// The set after `SigBlk:`, in hexadecimal digits; the first signal is the lowest bit. On MIPS,
+/// which has 128 signals, they are more digits, and those of the higher signals come first.
 fn parse_blocked(status: &[u8]) -> u128 {
     let lines = status.split(|&byte| byte == b'\n');
     let digits = lines
@@ -207,6 +222,8 @@ fn parse_state(stat: &[u8]) -> Presence {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use super::*;
 
     #[test]
@@ -215,6 +232,29 @@ mod tests {
         assert_eq!(parse_state(b"12 (S) R 1 2"), Presence::Running);
         assert_eq!(parse_state(b"12 (x) Z 1 2"), Presence::Gone);
         assert_eq!(parse_state(b""), Presence::Running);
+    }
+
+    #[test]
+    fn a_sleeping_thread_is_in_the_kernel_until_it_has_gone() {
+        use std::sync::mpsc;
+        use std::thread;
+
+        let (tell, told) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
+        let thread = thread::spawn(move || {
+            tell.send(current()).unwrap();
+            ended.recv().unwrap_err();
+        });
+        let tid = told.recv().unwrap();
+        while presence(tid) != Ok(Presence::InKernel) {
+            thread::yield_now();
+        }
+        drop(end);
+        thread.join().unwrap();
+        while exists(tid) {
+            thread::yield_now();
+        }
+        assert_eq!(presence(tid), Ok(Presence::Gone));
     }
 
     #[test]
