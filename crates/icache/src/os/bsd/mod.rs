@@ -1,7 +1,7 @@
 //! NetBSD and OpenBSD: the kernel offers no broadcast, so threads are reached by signals.
 
 use crate::os::{ClearCache, handshake};
-use crate::{Broadcast, Error, Preference, Reason};
+use crate::{Broadcast, Error, Preference, Reason, isa};
 
 #[cfg(not(any(
     target_arch = "x86",
@@ -47,6 +47,9 @@ pub(in crate::os) mod threads {
         })
     }
 }
+
+/// What the handshake relies on.
+const _: () = assert!(isa::BARRIER_FOLLOWS_THREAD && isa::FLUSH_CALL.is_none());
 
 pub(crate) const CACHE_CALL: Option<ClearCache> = None;
 

@@ -76,6 +76,10 @@ pub(in crate::os) enum Presence {
     /// It will never be in user mode again.
     Gone,
     /// It is in the kernel: asleep, or stopped there.
+    #[cfg_attr(
+        any(target_os = "netbsd", target_os = "openbsd"),
+        allow(dead_code, reason = "these systems are not asked for it")
+    )]
     InKernel,
     /// It may be in user mode.
     Running,

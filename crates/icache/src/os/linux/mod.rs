@@ -79,6 +79,16 @@ impl Choice {
         CHOICE.store(self.0, Ordering::Relaxed);
     }
 
+    /// Replaces this choice, unless another thread has, with `prefer` for instance. The choice
+    /// that holds.
+    fn replace_by(self, next: Choice) -> Choice {
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        match CHOICE.compare_exchange(self.0, next.0, success, failure) {
+            Ok(_) => next,
+            Err(other) => Choice(other),
+        }
+    }
+
     fn index(self) -> usize {
         (self.0 & 0xff) as usize
     }
@@ -155,8 +165,7 @@ fn with_fallback(attempt: fn(Mechanism) -> Result<(), Error>) -> Result<(), Erro
         let Error::Unsupported { errno } = failure else {
             return Err(failure);
         };
-        choice = choice.next(errno).ok_or(failure)?;
-        choice.store();
+        choice = choice.replace_by(choice.next(errno).ok_or(failure)?);
     }
 }
 
