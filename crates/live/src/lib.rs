@@ -7,6 +7,8 @@ compile_error!("nopal-live supports x86-64 Linux only so far");
 mod code;
 mod config;
 mod counter;
+#[cfg(feature = "cranelift")]
+pub mod cranelift;
 mod directory;
 mod error;
 mod hook;
