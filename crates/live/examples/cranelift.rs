@@ -76,7 +76,6 @@ fn compile_and_publish(space: &Arc<CodeSpace>) -> Result<Code, Box<dyn Error>> {
 }
 
 /// What came out.
-#[derive(Debug)]
 pub(crate) struct Outcome {
     /// What the function returned while its site was off, counted and watched.
     pub(crate) results: [u64; 3],
@@ -116,6 +115,11 @@ pub(crate) fn demonstrate() -> Result<Outcome, Box<dyn Error>> {
 }
 
 pub(crate) fn main() -> Result<(), Box<dyn Error>> {
-    println!("{:?}", demonstrate()?);
+    let Outcome {
+        results,
+        count,
+        seen,
+    } = demonstrate()?;
+    println!("results {results:?}, counted {count}, sums seen {seen:?}");
     Ok(())
 }
