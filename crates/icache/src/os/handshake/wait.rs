@@ -4,10 +4,10 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 /// After this many seconds a thread that blocks the signal is given up.
-const BLOCKED: libc::time_t = 2;
+const BLOCKED: u8 = 2;
 
 /// After this many seconds any thread is. The machine may be busy.
-const ANY: libc::time_t = 60;
+const ANY: u8 = 60;
 
 /// Pauses that only let others run, before those that sleep.
 const SHORT: u32 = 100;
@@ -62,9 +62,9 @@ impl Patience {
         self.have_passed(ANY)
     }
 
-    fn have_passed(&self, seconds: libc::time_t) -> bool {
+    fn have_passed(&self, seconds: u8) -> bool {
         let (now, begin) = (now(), &self.begin);
-        let passed = now.tv_sec - begin.tv_sec;
+        let (passed, seconds) = (now.tv_sec - begin.tv_sec, seconds.into());
         passed > seconds || passed == seconds && now.tv_nsec >= begin.tv_nsec
     }
 }
