@@ -18,15 +18,17 @@ pub enum Operation {
 
 impl CacheMaintenance {
     /// Calls `perform` with the steps that [`clear_cache`](crate::clear_cache) takes for
-    /// `[start, start + len)` on a machine that needs this, in their order.
+    /// `[start, start + len)` on a machine that needs this, in their order. What the operating system
+    /// does is not known: [`CacheMaintenance::System`] has no steps.
     #[inline]
     pub fn each_operation(self, start: usize, len: usize, mut perform: impl FnMut(Operation)) {
-        let CacheMaintenance::ByAddress {
-            data_line,
-            instruction_line,
-        } = self
-        else {
-            return;
+        let (data_line, instruction_line) = match self {
+            CacheMaintenance::Coherent | CacheMaintenance::System => return,
+            CacheMaintenance::Barrier => return perform(Operation::Synchronize),
+            CacheMaintenance::ByAddress {
+                data_line,
+                instruction_line,
+            } => (data_line, instruction_line),
         };
         let end = start.saturating_add(len);
         if let Some(line) = data_line {
@@ -98,9 +100,15 @@ mod tests {
             operations(None, Some(0x80)),
             [Complete, invalidate, Complete, Synchronize]
         );
-        let mut none = 0;
-        CacheMaintenance::Coherent.each_operation(0, 64, |_| none += 1);
-        assert_eq!(none, 0);
+        for (maintenance, expected) in [
+            (CacheMaintenance::Coherent, &[][..]),
+            (CacheMaintenance::System, &[]),
+            (CacheMaintenance::Barrier, &[Synchronize]),
+        ] {
+            let mut operations = Vec::new();
+            maintenance.each_operation(0, 64, |operation| operations.push(operation));
+            assert_eq!(operations, expected);
+        }
     }
 
     #[test]
