@@ -2,6 +2,7 @@
 
 mod compare;
 mod mutate;
+mod opcodes;
 mod oracle;
 mod quiet;
 mod shorten;

@@ -199,6 +199,9 @@ impl<'a> Interp<'a> {
             }
             InstData::Call { .. } | InstData::CallIndirect { .. } => {
                 let results = self.call_inst(frame, &data)?;
+                if data.opcode().is_terminator() {
+                    return Ok(Some(Next::Return(results)));
+                }
                 for (v, r) in func.inst_results(inst).zip(results) {
                     frame.values[v.index()] = wide::mask(func.value_type(v), r);
                 }
@@ -213,7 +216,7 @@ impl<'a> Interp<'a> {
                 self.write(flags, at, ty, frame.get(args[0]))?;
                 None
             }
-            _ if data.opcode() == Opcode::Fence => None,
+            InstData::NullAry { .. } => None,
             _ if func.inst_results(inst).len() == 2 => {
                 let mut args = Vec::new();
                 func.for_each_operand(inst, |v| args.push(v));
@@ -275,6 +278,18 @@ impl<'a> Interp<'a> {
                 let [x, y] = args.map(|a| frame.get(a));
                 wide::icmp(cond, func.value_type(args[0]), x, y).into()
             }
+            InstData::IntAddTrap { args, code, .. } => {
+                let [x, y] = args.map(|a| frame.get(a));
+                let sum = x + y;
+                if sum != wide::mask(ty, sum) {
+                    return Err(Stop::Trap(code));
+                }
+                sum
+            }
+            InstData::FuncAddr { func: callee, .. } => match func.ext_func(callee).name {
+                ExternalName::User { index, .. } => self.addresses[index as usize].into(),
+                ref name => unreachable!("the address of {name} is not generated"),
+            },
             InstData::FloatCompare { cond, args, .. } => {
                 let [x, y] = args.map(|a| frame.word(a));
                 ops::fcmp(cond, func.value_type(args[0]), x, y).into()

@@ -356,10 +356,12 @@ impl Copy<'_> {
     /// The instruction with its operands renamed.
     fn data(&mut self, mut data: InstData) -> InstData {
         match &mut data {
-            InstData::UnaryImm { .. }
+            InstData::NullAry { .. }
+            | InstData::UnaryImm { .. }
             | InstData::UnaryIeee32 { .. }
             | InstData::UnaryIeee64 { .. }
             | InstData::StackAddr { .. }
+            | InstData::FuncAddr { .. }
             | InstData::Trap { .. } => {}
             InstData::Unary { arg, .. }
             | InstData::Load { arg, .. }
@@ -368,6 +370,7 @@ impl Copy<'_> {
             InstData::Binary { args, .. }
             | InstData::IntCompare { args, .. }
             | InstData::FloatCompare { args, .. }
+            | InstData::IntAddTrap { args, .. }
             | InstData::Store { args, .. }
             | InstData::StoreNoOffset { args, .. }
             | InstData::AtomicRmw { args, .. } => *args = args.map(|v| self.value(v)),

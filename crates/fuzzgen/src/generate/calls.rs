@@ -1,7 +1,9 @@
 //! Calls: of functions of the module, of external ones, and patch sites.
 
 use super::{Body, OBSERVED, TYPES};
-use nopal_ir::{AbiParam, CallConv, ExtFunc, ExternalName, FuncRef, Signature, Type, Value};
+use nopal_ir::{
+    AbiParam, CallConv, ExtFunc, ExternalName, FuncRef, SigRef, Signature, Type, Value,
+};
 
 impl Body<'_, '_> {
     pub(super) fn call(&mut self) {
@@ -14,27 +16,66 @@ impl Body<'_, '_> {
         let args = self.arguments(&sig);
         let signature = self.b.func.import_signature(sig);
         let inst = if self.rng.chance(30) {
-            let address = self.function_address(index);
+            let address = self.address_of(index, signature);
             if self.rng.chance(50) {
                 self.some_statements(2);
             }
             self.b.call_indirect(signature, address, &args)
         } else {
-            let name = ExternalName::User {
-                namespace: 0,
-                index: index as u32,
-            };
-            let callee = self.b.func.import_function(ExtFunc {
-                name,
-                signature,
-                colocated: self.rng.chance(80),
-                patchable: false,
-            });
+            let callee = self.function(index, signature);
             self.b.call(callee, &args)
         };
         for v in self.b.inst_results(inst) {
             self.push(v);
         }
+    }
+
+    /// A function of this module.
+    fn function(&mut self, index: usize, signature: SigRef) -> FuncRef {
+        let name = ExternalName::User {
+            namespace: 0,
+            index: index as u32,
+        };
+        self.b.func.import_function(ExtFunc {
+            name,
+            signature,
+            colocated: self.rng.chance(80),
+            patchable: false,
+        })
+    }
+
+    /// The address of a function of this module: from the table, or by its name.
+    fn address_of(&mut self, index: usize, signature: SigRef) -> Value {
+        if self.rng.chance(50) {
+            return self.function_address(index);
+        }
+        let callee = self.function(index, signature);
+        self.b.func_addr(Type::I64, callee)
+    }
+
+    /// End with a call in place of this function, if there is one it can be replaced by.
+    pub(super) fn tail_call(&mut self) -> bool {
+        let own = &self.sigs[self.index];
+        let fits = |&n: &usize| {
+            let sig: &Signature = &self.sigs[n];
+            sig.call_conv.supports_tail_calls() && sig.returns == own.returns
+        };
+        let callees: Vec<usize> = (self.index + 1..self.sigs.len()).filter(fits).collect();
+        if !own.call_conv.supports_tail_calls() || callees.is_empty() || self.rng.chance(20) {
+            return false;
+        }
+        let index = self.rng.pick(&callees);
+        let sig = self.sigs[index].clone();
+        let args = self.arguments(&sig);
+        let signature = self.b.func.import_signature(sig);
+        if self.rng.chance(30) {
+            let address = self.address_of(index, signature);
+            self.b.return_call_indirect(signature, address, &args);
+        } else {
+            let callee = self.function(index, signature);
+            self.b.return_call(callee, &args);
+        }
+        true
     }
 
     /// The first parameter is the address of the data.

@@ -103,7 +103,13 @@ pub fn generate(seed: u64, options: &Options) -> Vec<Function> {
     }
     let mut sigs = vec![entry_signature()];
     for _ in 0..shape.callees {
-        sigs.push(signature(&mut rng));
+        let mut sig = signature(&mut rng);
+        let like = sigs.iter().find(|s| s.call_conv == CallConv::Tail);
+        if let Some(like) = like.filter(|_| sig.call_conv == CallConv::Tail && rng.chance(80)) {
+            // One may end with a call of the other.
+            sig.returns.clone_from(&like.returns);
+        }
+        sigs.push(sig);
     }
     (0..sigs.len())
         .map(|i| function(&mut rng, i, &sigs, shape))
@@ -118,7 +124,7 @@ fn entry_signature() -> Signature {
 
 /// A signature whose first parameter is the address of the data.
 fn signature(rng: &mut Rng) -> Signature {
-    let conv = rng.pick(&[CallConv::SystemV, CallConv::Fast]);
+    let conv = rng.pick(&[CallConv::SystemV, CallConv::Fast, CallConv::Tail]);
     let mut sig = Signature::new(conv);
     sig.params.push(AbiParam::new(Type::I64));
     let most = rng.pick(&[2, 6, 22]);
@@ -267,6 +273,9 @@ impl Body<'_, '_> {
     }
 
     fn return_here(&mut self) {
+        if self.tail_call() {
+            return;
+        }
         let returns = self.sigs[self.index].returns.clone();
         let values: Vec<Value> = returns.iter().map(|r| self.value(r.ty)).collect();
         self.b.return_(&values);

@@ -234,9 +234,9 @@ impl Body<'_, '_> {
                     self.b.fcvt_to_uint_sat(ty, x)
                 }
             }
-            8 if ty.bits() >= 32 => {
-                // A number that is in range.
-                let x = self.value(Type::I16);
+            8 if ty.bits() >= 32 || self.shape.everything => {
+                // A number that is in range, mostly.
+                let x = self.value(if ty == Type::I8 { ty } else { Type::I16 });
                 if self.rng.chance(50) {
                     let x = self.b.fcvt_from_sint(Type::F32, x);
                     self.b.fcvt_to_sint(ty, x)
@@ -273,7 +273,11 @@ impl Body<'_, '_> {
     }
 
     fn float_operation(&mut self, ty: Type) -> Value {
-        match self.rng.below(24) {
+        match self.rng.below(25) {
+            24 => {
+                let (x, y, z) = (self.value(ty), self.value(ty), self.value(ty));
+                self.b.fma(x, y, z)
+            }
             0..=9 => {
                 let (x, y) = (self.value(ty), self.value(ty));
                 match self.rng.below(9) {

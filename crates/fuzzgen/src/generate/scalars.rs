@@ -2,12 +2,13 @@
 
 use super::Body;
 use crate::data::{INTS, INTS_LEN};
-use nopal_ir::{AtomicRmwOp, IntCC, MemFlags, Type, Value};
+use nopal_ir::{AtomicRmwOp, IntCC, MemFlags, TrapCode, Type, Value};
 
 impl Body<'_, '_> {
     /// An integer by one of them.
     pub(super) fn rare_operation(&mut self, ty: Type) -> Value {
-        match self.rng.below(13) {
+        match self.rng.below(14) {
+            13 if ty.bits() >= 32 => self.checked_sum(ty),
             12 if self.shape.everything => self.carry(ty),
             0 | 1 => self.rare_unary(ty),
             2 | 3 => self.min_max(ty),
@@ -86,6 +87,17 @@ impl Body<'_, '_> {
                 r
             }
         }
+    }
+
+    /// A sum that traps if it overflows, which it does not, nearly always.
+    fn checked_sum(&mut self, ty: Type) -> Value {
+        let (mut x, mut y) = (self.value(ty), self.value(ty));
+        if !self.rng.chance(3) {
+            let half = self.b.iconst(ty, i64::MAX >> (64 - ty.bits()));
+            (x, y) = (self.b.band(x, half), self.b.band(y, half));
+        }
+        let code = TrapCode::user(10 + self.rng.below(9) as u8).expect("a code for users");
+        self.b.uadd_overflow_trap(x, y, code)
     }
 
     /// An addition or subtraction of two parts each, as of wide numbers.

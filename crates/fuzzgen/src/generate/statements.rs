@@ -41,6 +41,13 @@ impl Body<'_, '_> {
             }
             5 | 6 => self.assign(),
             7 if self.rng.chance(5) => self.conditional_trap(),
+            8 if self.rng.chance(20) => {
+                _ = match self.rng.below(3) {
+                    0 => self.b.fence(),
+                    1 => self.b.nop(),
+                    _ => self.b.sequence_point(),
+                };
+            }
             _ => {
                 let ty = self.any_type();
                 self.operation(ty);
