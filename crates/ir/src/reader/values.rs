@@ -2,7 +2,8 @@
 //!
 //! A number in the text is the number of the value, so that a function can be found again in what
 //! is written about it. This takes memory for every number up to the largest; so a number that is
-//! out of all proportion to the length of the function gets another one, past all others.
+//! out of all proportion to how many there are gets another one, past all others. What is printed
+//! mentions as many, so it is read with the same numbers.
 
 use super::cursor::Cursor;
 use super::error::{Result, error};
@@ -34,30 +35,38 @@ pub(super) struct Blocks {
     mentioned: HashMap<Block, usize>,
 }
 
+/// Numbers below this stand for themselves in functions of any length.
+const SMALL: usize = 1000;
+
 /// Look at the numbers up to the end of the function that the cursor is in.
 pub(super) fn survey(cur: &Cursor<'_>) -> (Values, Blocks) {
     let tokens = &cur.tokens()[cur.index()..];
     let closing = |t: &&super::lexer::Token| t.kind == Kind::Sign && cur.text_of(**t) == "}";
     let end = tokens.iter().find(closing).or(tokens.last());
     let length = end.map_or(0, |t| t.start as usize - cur.start());
-    let limit = u32::try_from(8 * length + 64).unwrap_or(u32::MAX / 2);
-    let (mut values, mut blocks) = (0, 0);
-    for token in tokens {
-        if end.is_some_and(|e| token.start >= e.start) {
-            break;
-        }
-        if token.kind != Kind::Word {
-            continue;
-        }
-        match numbered(cur.text_of(*token)) {
-            Some(("v", n)) if n < limit => values = values.max(n + 1),
-            Some(("block", n)) if n < limit / 8 => blocks = blocks.max(n + 1),
-            _ => {}
-        }
-    }
+    let nameless = u32::try_from(8 * length + 64).unwrap_or(u32::MAX / 2);
+    let words = |prefix| {
+        let tokens = tokens.iter().enumerate();
+        let tokens = tokens.take_while(move |(_, t)| end.is_none_or(|e| t.start < e.start));
+        tokens.filter_map(move |(i, t)| match numbered(cur.text_of(*t)) {
+            Some((p, n)) if t.kind == Kind::Word && p == prefix => Some((i, n)),
+            _ => None,
+        })
+    };
+    // What an alias is written for is the same when it is not printed.
+    let arrow = |i: usize| tokens.get(i).is_some_and(|t| cur.text_of(*t) == "->");
+    let is_alias = |i: usize| arrow(i + 1) || i > 0 && arrow(i - 1);
+    let uses = words("v").filter(|&(i, _)| !is_alias(i)).count();
+    let direct = |words: &mut dyn Iterator<Item = (usize, u32)>, uses: usize| {
+        let limit = u32::try_from(SMALL + 8 * uses).unwrap_or(u32::MAX / 2);
+        let below = words.map(|(_, n)| n).filter(|&n| n < limit);
+        below.max().map_or(0, |n| n + 1)
+    };
+    let values = direct(&mut words("v"), uses);
+    let blocks = direct(&mut words("block"), words("block").count());
     let values = Values {
         direct: values,
-        nameless: limit as usize,
+        nameless: nameless as usize,
         ..Values::default()
     };
     let blocks = Blocks {

@@ -557,3 +557,25 @@ block0(v0: i64):
     let patchable: Vec<_> = func.ext_funcs().iter().map(|f| f.patchable).collect();
     assert_eq!(patchable, [false, true, true, false]);
 }
+
+/// Whether a number stands for itself does not depend on what is not printed again.
+#[test]
+fn numbers_stay_when_comments_and_aliases_go() {
+    let comment = format!("; {}\n", "long ".repeat(4000));
+    let aliases: String = (0..500).map(|n| format!("v{n} -> v600\n")).collect();
+    for (value, block) in [(600, 128), (900, 999), (4000, 20_000)] {
+        let text = format!(
+            "function %f(f32) -> f32 {{
+             block{block}(v{value}: f32): {comment}
+                 v600 = fneg v{value}
+                 {aliases}
+                 v601 = fadd v1, v499
+                 return v601
+             }}"
+        );
+        let text = text.replace("v600 = fneg v600\n", "");
+        let once = parse_functions(&text).unwrap()[0].to_string();
+        let again = parse_functions(&once).unwrap()[0].to_string();
+        assert_eq!(once, again);
+    }
+}
