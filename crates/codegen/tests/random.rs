@@ -1,13 +1,14 @@
 //! Random functions: compiled code does what the interpreter does.
 //!
 //! `NOPAL_FUZZ_SEEDS` is the number of seeds, `NOPAL_FUZZ_START` the first, `NOPAL_FUZZ_SIZE` the
-//! largest size.
+//! largest size. With `NOPAL_FUZZ_TIME`, no seed is begun after so many seconds.
 
 mod support;
 
 use nopal_codegen::{Target, X64Features};
 use nopal_fuzzgen::{Options, generate, reduce};
 use nopal_ir::Function;
+use std::time::{Duration, Instant};
 use support::check::{Checker, INVALID, report};
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -74,16 +75,23 @@ fn smallest(
 fn check_seeds(target: &Target, start: u64, seeds: u64) {
     let largest = setting("NOPAL_FUZZ_SIZE", 60) as usize;
     let mut checker = Checker::new();
+    let begin = Instant::now();
+    let limit = Duration::from_secs(setting("NOPAL_FUZZ_TIME", u64::MAX));
+    let mut done = 0;
     for seed in start..start + seeds {
+        if begin.elapsed() >= limit {
+            break;
+        }
+        done += 1;
         check_seed(&mut checker, target, seed, largest);
         if (seed + 1 - start).is_multiple_of(5000) {
             println!("{} seeds", seed + 1 - start);
         }
     }
     // The programs are not trivial.
-    assert!(checker.runs > 2 * seeds, "{} runs", checker.runs);
+    assert!(checker.runs > 2 * done, "{} runs", checker.runs);
     println!(
-        "{seeds} seeds: {} runs, {} traps, {} out of fuel, {} hooks, {} bytes of code",
+        "{done} seeds: {} runs, {} traps, {} out of fuel, {} hooks, {} bytes of code",
         checker.runs, checker.traps, checker.out_of_fuel, checker.hooks, checker.code_bytes
     );
 }
