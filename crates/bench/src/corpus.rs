@@ -22,6 +22,8 @@ pub(crate) struct Program {
     /// Bytes in the code section: what compile speed is counted in.
     pub(crate) code_section_bytes: usize,
     pub(crate) usage: Usage,
+    /// Where it is, if it is a file.
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// What can be done with a module.
@@ -67,6 +69,8 @@ pub(crate) enum CorpusError {
     Text { path: PathBuf },
     #[error("no module to measure in {} (looked for *.wasm, by the filters given)", dir.display())]
     Empty { dir: PathBuf },
+    #[error("{}: {message}", path.display())]
+    Module { path: PathBuf, message: String },
     #[error("bad pattern: {0}")]
     Pattern(#[from] globset::Error),
 }
@@ -113,22 +117,12 @@ pub(crate) fn read(dir: &Path, selection: &Selection) -> Result<Corpus, CorpusEr
         if !selection.takes(&name) {
             continue;
         }
-        let wasm = read_file(&dir.join(format!("{name}.wasm")))?;
-        match inspect(&wasm) {
-            Ok(shape) => {
-                let usage = match shape.obstacle() {
-                    None => Usage::Run(read_command(dir, &name)?),
-                    Some(reason) => Usage::CompileOnly(reason),
-                };
-                let code_section_bytes = shape.code_section_bytes;
-                corpus.programs.push(Program {
-                    name,
-                    wasm,
-                    code_section_bytes,
-                    usage,
-                });
+        match read_program(&dir.join(format!("{name}.wasm"))) {
+            Ok(program) => corpus.programs.push(program),
+            Err(CorpusError::Module { message, .. }) => {
+                corpus.unreadable.push(Unreadable { name, message });
             }
-            Err(message) => corpus.unreadable.push(Unreadable { name, message }),
+            Err(error) => return Err(error),
         }
     }
     if corpus.programs.is_empty() && corpus.unreadable.is_empty() {
@@ -137,6 +131,58 @@ pub(crate) fn read(dir: &Path, selection: &Selection) -> Result<Corpus, CorpusEr
         });
     }
     Ok(corpus)
+}
+
+/// Reads a module and what is beside it.
+pub(crate) fn read_program(file: &Path) -> Result<Program, CorpusError> {
+    let name = file.file_stem().and_then(|stem| stem.to_str());
+    let name = name.ok_or_else(|| CorpusError::Text {
+        path: file.to_owned(),
+    })?;
+    let dir = file.parent().unwrap_or(Path::new("."));
+    let wasm = read_file(file)?;
+    let shape = inspect(&wasm).map_err(|message| CorpusError::Module {
+        path: file.to_owned(),
+        message,
+    })?;
+    let usage = match shape.obstacle() {
+        None => Usage::Run(read_command(dir, name)?),
+        Some(reason) => Usage::CompileOnly(reason),
+    };
+    Ok(Program {
+        name: name.to_owned(),
+        wasm,
+        code_section_bytes: shape.code_section_bytes,
+        usage,
+        file: Some(file.to_owned()),
+    })
+}
+
+/// Reads a module that is compiled but not run, under the name that it is to have in the report.
+pub(crate) fn read_large(name: &str, file: &Path) -> Result<Program, CorpusError> {
+    let mut program = compile_only(
+        name.to_owned(),
+        read_file(file)?,
+        "large modules are compiled only",
+    )
+    .map_err(|message| CorpusError::Module {
+        path: file.to_owned(),
+        message,
+    })?;
+    program.file = Some(file.to_owned());
+    Ok(program)
+}
+
+/// A module that is compiled but not run, for the reason given.
+pub(crate) fn compile_only(name: String, wasm: Vec<u8>, reason: &str) -> Result<Program, String> {
+    let shape = inspect(&wasm)?;
+    Ok(Program {
+        name,
+        wasm,
+        code_section_bytes: shape.code_section_bytes,
+        usage: Usage::CompileOnly(reason.to_owned()),
+        file: None,
+    })
 }
 
 /// The names of the `*.wasm` files of `dir`, sorted, without the extension.

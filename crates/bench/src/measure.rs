@@ -46,6 +46,7 @@ pub(crate) struct Samples {
     /// Empty if the program is only compiled.
     pub(crate) run: Vec<Vec<f64>>,
     pub(crate) code_bytes: Option<usize>,
+    pub(crate) side_table_bytes: Option<usize>,
     pub(crate) rounds: usize,
 }
 
@@ -184,6 +185,7 @@ fn sample(
         ))
     })?;
     samples.code_bytes = compiled.code_bytes();
+    samples.side_table_bytes = compiled.side_table_bytes();
     if let Usage::Run(command) = &program.usage {
         repeat(&mut samples.run, || {
             run_once(&*compiled, command, judge, engine.label()).map(|time| ((), time))
@@ -244,12 +246,12 @@ fn guarded<R>(work: impl FnOnce() -> Result<R, String>) -> Result<R, String> {
 
 /// Decides whether what a program printed is right: it must be what the corpus expects, or, if nothing is expected, what the first run
 /// printed.
-struct Judge {
+pub(crate) struct Judge {
     expected: Option<(Vec<u8>, String)>,
 }
 
 impl Judge {
-    fn new(program: &Program) -> Judge {
+    pub(crate) fn new(program: &Program) -> Judge {
         let expected = match &program.usage {
             Usage::Run(command) => command.expected.clone(),
             Usage::CompileOnly(_) => None,
@@ -259,7 +261,7 @@ impl Judge {
         }
     }
 
-    fn check(&mut self, output: &[u8], label: &str) -> Result<(), String> {
+    pub(crate) fn check(&mut self, output: &[u8], label: &str) -> Result<(), String> {
         match &self.expected {
             Some((expected, _)) if expected == output => Ok(()),
             Some((expected, source)) => Err(difference(output, expected, source)),

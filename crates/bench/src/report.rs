@@ -84,11 +84,12 @@ pub(crate) struct Measured {
     pub(crate) compile: Option<Timing>,
     pub(crate) compile_mb_per_s: Option<f64>,
     pub(crate) code_bytes: Option<usize>,
+    pub(crate) side_table_bytes: Option<usize>,
     pub(crate) run: Option<Timing>,
     pub(crate) problem: Option<Trouble>,
 }
 
-/// Processor time.
+/// Time: processor time, unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Timing {
     /// Of all samples.
@@ -210,6 +211,7 @@ impl Measured {
                         .map(|timing| code_section_bytes as f64 / 1e6 / timing.median_seconds),
                     compile,
                     code_bytes: samples.code_bytes,
+                    side_table_bytes: samples.side_table_bytes,
                     run: Timing::of(&samples.run),
                     problem: None,
                 }
@@ -239,7 +241,7 @@ impl Measured {
 
 impl Timing {
     /// Of the samples by round.
-    fn of(rounds: &[Vec<f64>]) -> Option<Timing> {
+    pub(crate) fn of(rounds: &[Vec<f64>]) -> Option<Timing> {
         let samples = rounds.concat();
         Some(Timing {
             median_seconds: median(&samples)?,

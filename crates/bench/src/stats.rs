@@ -1,4 +1,4 @@
-//! The two averages used: medians of samples, geometric means of ratios.
+//! The two averages used, medians of samples and geometric means of ratios; and the slope of a line through points.
 
 /// The middle value, or the mean of the two middle ones; `None` of no samples.
 pub(crate) fn median(samples: &[f64]) -> Option<f64> {
@@ -20,6 +20,18 @@ pub(crate) fn geometric_mean(values: impl IntoIterator<Item = f64>) -> Option<f6
     (count > 0).then(|| (sum / f64::from(count)).exp())
 }
 
+/// The slope of the line that fits the points `(x, y)` best, by least squares; `None` if they do not determine one.
+pub(crate) fn slope(points: &[(f64, f64)]) -> Option<f64> {
+    let count = points.len() as f64;
+    let mean_x = points.iter().map(|(x, _)| x).sum::<f64>() / count;
+    let mean_y = points.iter().map(|(_, y)| y).sum::<f64>() / count;
+    let covariance: f64 = (points.iter())
+        .map(|(x, y)| (x - mean_x) * (y - mean_y))
+        .sum();
+    let variance: f64 = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum();
+    (variance > 0.0).then(|| covariance / variance)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +49,14 @@ mod tests {
         assert!((geometric_mean([4.0, 0.25]).unwrap() - 1.0).abs() < 1e-12);
         assert!((geometric_mean([1.0, 10.0, 100.0]).unwrap() - 10.0).abs() < 1e-12);
         assert_eq!(geometric_mean([]), None);
+    }
+
+    #[test]
+    fn slope_of_a_line_of_scattered_points_and_of_too_few() {
+        assert_eq!(slope(&[(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]), Some(2.0));
+        assert_eq!(slope(&[(0.0, 0.0), (1.0, 2.0), (2.0, 1.0)]), Some(0.5));
+        assert_eq!(slope(&[(1.0, 1.0)]), None);
+        assert_eq!(slope(&[(1.0, 1.0), (1.0, 2.0)]), None);
+        assert_eq!(slope(&[]), None);
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use crate::figures::{FIELDS, Figures};
+use crate::figures::{FIELDS, Field, Figures};
 use crate::report::{Measured, ModuleReport, Report};
 
 /// A cell without a figure.
-const NONE: &str = "–";
+pub(crate) const NONE: &str = "–";
 
 /// How the figures are called in the tables, in the order of [`FIELDS`].
 const FIGURE_TITLES: [&str; FIELDS.len()] = [
@@ -16,6 +16,7 @@ const FIGURE_TITLES: [&str; FIELDS.len()] = [
     "run time / Cranelift `speed`",
     "sites off / no sites",
     "count hook on every entry / sites off",
+    "side tables / code",
 ];
 
 /// The whole report.
@@ -57,7 +58,7 @@ fn heading(report: &Report) -> Option<String> {
 }
 
 /// Every engine relative to the reference.
-fn overview(report: &Report) -> Option<String> {
+pub(crate) fn overview(report: &Report) -> Option<String> {
     let mut table = Table::new([
         "engine",
         "compile MB/s",
@@ -84,25 +85,38 @@ fn overview(report: &Report) -> Option<String> {
     table.captioned("Geometric means; speed, size and time relative to Cranelift `speed`:")
 }
 
-/// The figures of Nopal, one module a line.
-fn figures(report: &Report) -> Option<String> {
-    let cells = |figures: &Figures| FIELDS.map(|(_, field)| ratio(field(figures)));
-    if FIELDS
-        .iter()
-        .all(|(_, field)| field(&report.geometric_means).is_none())
-    {
+/// The figures of Nopal, one module a line. A figure that no module has gets no column.
+pub(crate) fn figures(report: &Report) -> Option<String> {
+    let columns: Vec<(&str, Field)> = FIGURE_TITLES
+        .into_iter()
+        .zip(FIELDS)
+        .map(|(title, (_, field))| (title, field))
+        .filter(|(_, field)| field(&report.geometric_means).is_some())
+        .collect();
+    if columns.is_empty() {
         return None;
     }
-    let mut table = Table::new([&["module"][..], &FIGURE_TITLES].concat());
+    let cells = |figures: &Figures| -> Vec<String> {
+        (columns.iter())
+            .map(|(_, field)| ratio(field(figures)))
+            .collect()
+    };
+    let titles = columns.iter().map(|(title, _)| *title);
+    let mut table = Table::new(["module"].into_iter().chain(titles));
     for module in &report.modules {
-        table.row([vec![module.name.clone()], cells(&module.figures).to_vec()].concat());
+        table.row([vec![module.name.clone()], cells(&module.figures)].concat());
     }
-    let mean = cells(&report.geometric_means).map(|cell| format!("**{cell}**"));
-    table.row([vec![String::from("**geometric mean**")], mean.to_vec()].concat());
+    let means = cells(&report.geometric_means).into_iter();
+    let means = means.map(|cell| format!("**{cell}**"));
+    table.row(
+        [String::from("**geometric mean**")]
+            .into_iter()
+            .chain(means),
+    );
     table.captioned("Nopal by module:")
 }
 
-fn compile_speeds(report: &Report) -> Option<String> {
+pub(crate) fn compile_speeds(report: &Report) -> Option<String> {
     by_engine(
         report,
         "Compile speed, MB of code section a second:",
@@ -110,7 +124,7 @@ fn compile_speeds(report: &Report) -> Option<String> {
     )
 }
 
-fn run_times(report: &Report) -> Option<String> {
+pub(crate) fn run_times(report: &Report) -> Option<String> {
     by_engine(report, "Run time, ms:", |measured| {
         measured.run.as_ref().map(|run| run.median_seconds * 1e3)
     })
@@ -139,7 +153,7 @@ fn by_engine(
 }
 
 /// Everything that has no figures, and why.
-fn gaps(report: &Report) -> Option<String> {
+pub(crate) fn gaps(report: &Report) -> Option<String> {
     let mut text = String::new();
     for engine in &report.engines {
         if let Some(reason) = &engine.unavailable {
@@ -180,12 +194,12 @@ fn problems<'a>(
 }
 
 /// A ratio, with enough digits to tell one percent.
-fn ratio(value: Option<f64>) -> String {
+pub(crate) fn ratio(value: Option<f64>) -> String {
     value.map_or_else(|| String::from(NONE), |value| format!("{value:.2}"))
 }
 
 /// A quantity with three significant digits.
-fn number(value: Option<f64>) -> String {
+pub(crate) fn number(value: Option<f64>) -> String {
     match value {
         None => String::from(NONE),
         Some(value) if value >= 100.0 => format!("{value:.0}"),
@@ -196,13 +210,13 @@ fn number(value: Option<f64>) -> String {
 }
 
 /// A Markdown table under construction, first column to the left, the others to the right.
-struct Table {
+pub(crate) struct Table {
     text: String,
     rows: usize,
 }
 
 impl Table {
-    fn new(titles: impl IntoIterator<Item = impl AsRef<str>>) -> Table {
+    pub(crate) fn new(titles: impl IntoIterator<Item = impl AsRef<str>>) -> Table {
         let mut table = Table {
             text: String::new(),
             rows: 0,
@@ -212,7 +226,7 @@ impl Table {
         table
     }
 
-    fn row(&mut self, cells: impl IntoIterator<Item = impl AsRef<str>>) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = impl AsRef<str>>) {
         self.line(cells);
         self.rows += 1;
     }
@@ -232,7 +246,7 @@ impl Table {
     }
 
     /// The table under `caption`, or nothing if it has no rows.
-    fn captioned(self, caption: &str) -> Option<String> {
+    pub(crate) fn captioned(self, caption: &str) -> Option<String> {
         (self.rows > 0).then(|| format!("{caption}\n\n{}", self.text))
     }
 }

@@ -117,6 +117,17 @@ pub struct Settings {
     pub enable_pinned_reg: bool,
 }
 
+/// A part of the work of [`Context::compile`], in the order in which it is done.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Phase {
+    /// Rewriting what the machine does not have, and analysis.
+    Analyze,
+    /// Selecting instructions and their registers.
+    Select,
+    /// Encoding, with everything that goes with the code.
+    Encode,
+}
+
 /// The memory the compiler works in, reused from function to function.
 #[derive(Default)]
 pub struct Context {
@@ -149,6 +160,39 @@ impl Context {
         func: &Function,
         target: &Target,
     ) -> Result<&CompiledCode, CodegenError> {
+        self.compile_observed(func, target, |_| ())
+    }
+
+    /// As [`Context::compile`], and calls `done` at the end of each phase, so that phases can be measured.
+    ///
+    /// ```
+    /// # use nopal_codegen::{CodegenError, Context, Phase, Target, X64Features};
+    /// # use nopal_ir::{BuilderContext, CallConv, ExternalName, Function, FunctionBuilder, Signature};
+    /// # let name = ExternalName::User { namespace: 0, index: 0 };
+    /// # let mut func = Function::new(name, Signature::new(CallConv::Fast));
+    /// # let mut memory = BuilderContext::new();
+    /// # let mut b = FunctionBuilder::new(&mut func, &mut memory);
+    /// # let entry = b.create_block();
+    /// # b.switch_to_block(entry);
+    /// # b.seal_all_blocks();
+    /// # b.return_(&[]);
+    /// # b.finalize();
+    /// let mut phases = Vec::new();
+    /// let target = Target::x64(X64Features::default());
+    /// Context::new().compile_observed(&func, &target, |phase| phases.push(phase))?;
+    /// assert_eq!(phases, [Phase::Analyze, Phase::Select, Phase::Encode]);
+    /// # Ok::<(), CodegenError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::compile`].
+    pub fn compile_observed(
+        &mut self,
+        func: &Function,
+        target: &Target,
+        mut done: impl FnMut(Phase),
+    ) -> Result<&CompiledCode, CodegenError> {
         self.code.clear();
         supported::check(func)?;
         let machine = match target.isa {
@@ -165,6 +209,7 @@ impl Context {
             func
         };
         self.analysis.run(func);
+        done(Phase::Analyze);
         match target.isa {
             TargetIsa::X64(features) => {
                 let flags = X64Flags {
@@ -178,7 +223,9 @@ impl Context {
                     &mut self.x64,
                     &mut self.select,
                 )?;
+                done(Phase::Select);
                 encode::encode(&self.x64, func, &mut self.code, &mut self.encode)?;
+                done(Phase::Encode);
             }
         }
         Ok(&self.code)

@@ -20,6 +20,6 @@ pub use compiled::{
     CallSite, CompiledCode, Handler, ObservedValue, PatchableCallSite, Reloc, RelocKind, Trap,
     TryCallSite, ValueLoc,
 };
-pub use context::{CodegenError, Context, Settings, Target, TargetError};
+pub use context::{CodegenError, Context, Phase, Settings, Target, TargetError};
 pub use isa::x64::X64Features;
 pub use reg::{PReg, RegClass, RegSet};

@@ -62,20 +62,55 @@ impl<'a> Inspector<'a> {
         let Some(data) = body else {
             return Ok(None);
         };
-        let name = ExternalName::User {
-            namespace: NAMESPACE_FUNC,
-            index,
-        };
-        let mut func = Function::new(name, Signature::new(CallConv::Fast));
-        let data = FunctionBodyData {
-            index,
-            body: data.body.clone(),
-            validate: FuncToValidate {
-                resources: data.validate.resources.clone(),
-                ..data.validate
-            },
-        };
-        FunctionTranslator::default().translate(&self.parsed.info, data, sites, &mut func)?;
+        let mut func = empty_function();
+        let mut translator = FunctionTranslator::default();
+        translator.translate(&self.parsed.info, same(data), sites, &mut func)?;
         Ok(Some(func))
+    }
+
+    /// Give `each` the IR of every function the module defines, by ascending index. All are
+    /// translated in the same memory, as they are when the module is compiled.
+    ///
+    /// ```
+    /// # use nopal_wasm::{Inspector, Sites};
+    /// let wasm = wat::parse_str("(module (func (param i32)) (func (result i32) i32.const 7))")?;
+    /// let inspector = Inspector::new(&wasm)?;
+    /// let mut all = Vec::new();
+    /// inspector.for_each_ir(Sites::ALL, |func| all.push(func.to_string()))?;
+    /// let second = inspector.ir(1, Sites::ALL)?.map(|func| func.to_string());
+    /// assert_eq!((all.len(), all.last()), (2, second.as_ref()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// Fails at the first function that is invalid or uses what is not supported.
+    pub fn for_each_ir(&self, sites: Sites, mut each: impl FnMut(&Function)) -> Result<()> {
+        let mut func = empty_function();
+        let mut translator = FunctionTranslator::default();
+        for data in &self.parsed.bodies {
+            translator.translate(&self.parsed.info, same(data), sites, &mut func)?;
+            each(&func);
+        }
+        Ok(())
+    }
+}
+
+/// What a translation overwrites.
+fn empty_function() -> Function {
+    let name = ExternalName::User {
+        namespace: NAMESPACE_FUNC,
+        index: 0,
+    };
+    Function::new(name, Signature::new(CallConv::Fast))
+}
+
+/// `data` for one translation, which uses it up.
+fn same<'a>(data: &FunctionBodyData<'a>) -> FunctionBodyData<'a> {
+    FunctionBodyData {
+        index: data.index,
+        body: data.body.clone(),
+        validate: FuncToValidate {
+            resources: data.validate.resources.clone(),
+            ..data.validate
+        },
     }
 }

@@ -8,6 +8,9 @@ mod nopal;
 mod wasmi;
 mod wasmtime;
 
+use clap::ValueEnum;
+use serde::Serialize;
+
 use crate::corpus::Command;
 
 /// Identifiers that figures are computed from; also the keys in the JSON output.
@@ -22,7 +25,7 @@ pub(crate) mod id {
     pub(crate) const NOPAL_NO_SITES: &str = "nopal-no-sites";
     pub(crate) const NOPAL_COUNT: &str = "nopal-count";
 
-    /// All of them.
+    /// All of them, in the order of the tables.
     pub(crate) const ALL: [&str; 9] = [
         NOPAL,
         NOPAL_NO_SITES,
@@ -47,6 +50,16 @@ const MAX_STACK: usize = 1 << 20;
 /// What an engine says when it cannot do what it was asked.
 pub(crate) type Result<T> = std::result::Result<T, String>;
 
+/// How many threads compile a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Threads {
+    /// The calling one.
+    One,
+    /// As many as there are processors, if the engine can use them.
+    All,
+}
+
 /// A runtime in one configuration.
 pub(crate) trait Engine {
     /// One of [`id`].
@@ -55,7 +68,7 @@ pub(crate) trait Engine {
     fn label(&self) -> &str;
     /// The runtime's name and version.
     fn runtime(&self) -> String;
-    /// Compiles the whole module, eagerly, on the calling thread. This is what compile time measures.
+    /// Compiles the whole module, eagerly. This is what compile time measures.
     fn compile(&self, wasm: &[u8]) -> Result<Box<dyn Compiled>>;
 }
 
@@ -63,8 +76,14 @@ pub(crate) trait Engine {
 pub(crate) trait Compiled {
     /// Bytes of machine code, padding between functions included; `None` for an interpreter.
     fn code_bytes(&self) -> Option<usize>;
+    /// Bytes of what goes with the code: traps, call sites, patch sites, value maps; `None` if the engine does not tell.
+    fn side_table_bytes(&self) -> Option<usize> {
+        None
+    }
     /// Sets up everything that a run needs and that is not part of running: system interface, linker, store, hooks.
     fn prepare(&self, command: &Command) -> Result<Box<dyn Prepared>>;
+    /// Instantiates the module without a host: functions it imports trap when called, everything else has its least size and value.
+    fn instantiate_alone(&self) -> Result<()>;
 }
 
 /// A program about to start. It is run once.
@@ -75,9 +94,6 @@ pub(crate) trait Prepared {
     fn finish(&self) -> Result<Vec<u8>>;
 }
 
-/// An engine under construction: its identifier, and the engine or why there is none.
-type Candidate = (&'static str, Result<Box<dyn Engine>>);
-
 /// An engine that this machine or build cannot offer.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -85,15 +101,20 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
 }
 
-/// The engines whose identifier is `wanted`, in the order of the tables, and those that cannot be had.
+/// The engine with this identifier, or why there is none.
+pub(crate) fn one(id: &str, threads: Threads) -> Result<Box<dyn Engine>> {
+    nopal::engine(id, threads)
+        .or_else(|| wasmtime::engine(id, threads))
+        .or_else(|| (id == id::WASMI).then(wasmi::engine))
+        .unwrap_or_else(|| Err(format!("there is no engine {id}")))
+}
+
+/// The engines whose identifier is `wanted`, in the order of the tables, and those that cannot be had. They compile on one thread.
 pub(crate) fn all(wanted: impl Fn(&str) -> bool) -> (Vec<Box<dyn Engine>>, Vec<Refusal>) {
     let mut available = Vec::new();
     let mut refusals = Vec::new();
-    let candidates = [nopal::engines(), wasmtime::engines(), vec![wasmi::engine()]]
-        .into_iter()
-        .flatten();
-    for (id, engine) in candidates.filter(|(id, _)| wanted(id)) {
-        match engine {
+    for id in id::ALL.into_iter().filter(|id| wanted(id)) {
+        match one(id, Threads::One) {
             Ok(engine) => available.push(engine),
             Err(message) => refusals.push(Refusal { id, message }),
         }

@@ -4,9 +4,12 @@ use std::cell::OnceCell;
 
 use nopal_live::{CountHook, SiteId};
 use nopal_wasi::{Capture, Exit, WasiCtx};
-use nopal_wasm::{Config, Error, Linker, Module, SiteKind, Sites, Store};
+use nopal_wasm::{
+    Config, Error, Extern, ExternType, Global, Linker, Memory, Module, SiteKind, Sites, Store,
+    Table, Val,
+};
 
-use super::{Candidate, Compiled, Engine, MAX_STACK, Prepared, Result, id, one_line};
+use super::{Compiled, Engine, MAX_STACK, Prepared, Result, Threads, id, one_line};
 use crate::corpus::Command;
 
 /// All crates of the workspace have one version, this one included.
@@ -33,17 +36,15 @@ const CONFIGURATIONS: [(&str, &str, Instrumentation); 3] = [
     ),
 ];
 
-pub(super) fn engines() -> Vec<Candidate> {
-    CONFIGURATIONS
-        .iter()
-        .map(|(id, label, instrumentation)| (*id, engine(id, label, *instrumentation)))
-        .collect()
+/// The engine `id`, if it is one of those here.
+pub(super) fn engine(id: &str, threads: Threads) -> Option<Result<Box<dyn Engine>>> {
+    let found = CONFIGURATIONS.iter().find(|(known, ..)| *known == id)?;
+    Some(configured(*found, threads))
 }
 
-fn engine(
-    id: &'static str,
-    label: &'static str,
-    instrumentation: Instrumentation,
+fn configured(
+    (id, label, instrumentation): (&'static str, &'static str, Instrumentation),
+    threads: Threads,
 ) -> Result<Box<dyn Engine>> {
     let sites = match instrumentation {
         Instrumentation::None => Sites::NONE,
@@ -52,7 +53,7 @@ fn engine(
     let mut config = Config::new();
     config
         .sites(sites)
-        .parallel_compilation(false)
+        .parallel_compilation(threads == Threads::All)
         .max_wasm_stack(MAX_STACK);
     let engine = nopal_wasm::Engine::new(&config).map_err(|error| one_line(&error))?;
     Ok(Box::new(NopalEngine {
@@ -127,6 +128,46 @@ impl Compiled for NopalModule {
             counting,
         }))
     }
+
+    fn instantiate_alone(&self) -> Result<()> {
+        let mut linker = Linker::new(self.module.engine());
+        let mut store = Store::new(self.module.engine(), ());
+        define_imports(&mut linker, &mut store, &self.module)
+            .and_then(|()| linker.instantiate(&mut store, &self.module))
+            .map(|_| ())
+            .map_err(|error| describe(&error))
+    }
+}
+
+/// Gives `linker` something for each import of `module`.
+fn define_imports(
+    linker: &mut Linker<()>,
+    store: &mut Store<()>,
+    module: &Module,
+) -> nopal_wasm::Result<()> {
+    linker.allow_shadowing(true);
+    for import in module.imports() {
+        let (from, name) = (import.module.as_str(), import.name.as_str());
+        let item: Extern = match import.ty {
+            ExternType::Func(ty) => {
+                let called = format!("{from}::{name} was called");
+                linker.func_new(from, name, ty, move |_, _, _| {
+                    Err(Error::msg(called.clone()))
+                })?;
+                continue;
+            }
+            ExternType::Memory(ty) => Memory::new(&mut *store, ty)?.into(),
+            ExternType::Table(ty) => {
+                let null = Val::default_for(ty.element().into());
+                Table::new(&mut *store, ty, null)?.into()
+            }
+            ExternType::Global(ty) => {
+                Global::new(&mut *store, ty, Val::default_for(ty.content()))?.into()
+            }
+        };
+        linker.define(&*store, from, name, item)?;
+    }
+    Ok(())
 }
 
 impl NopalModule {

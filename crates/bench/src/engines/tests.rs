@@ -133,6 +133,47 @@ fn compiled_code_has_a_size_and_interpreted_code_has_none() {
     }
 }
 
+/// Needs a host for everything that a module can import.
+const DEPENDENT: &str = r#"(module
+    (import "host" "log" (func $log (param i32) (result i64)))
+    (import "host" "memory" (memory 2))
+    (import "host" "table" (table 3 funcref))
+    (import "host" "base" (global $base i32))
+    (import "host" "counter" (global (mut i64)))
+    (data (i32.const 8) "data")
+    (elem (global.get $base) $log))"#;
+
+#[test]
+fn a_module_is_instantiated_without_its_host() {
+    let wasm = wat::parse_str(DEPENDENT).unwrap();
+    for engine in all(|_| true).0 {
+        let compiled = engine.compile(&wasm).unwrap();
+        assert_eq!(compiled.instantiate_alone(), Ok(()), "{}", engine.id());
+    }
+}
+
+#[test]
+fn what_a_module_imports_traps_when_called() {
+    let text = r#"(module (import "host" "log" (func $log)) (start $log))"#;
+    let wasm = wat::parse_str(text).unwrap();
+    for engine in all(|_| true).0 {
+        let compiled = engine.compile(&wasm).unwrap();
+        let message = compiled.instantiate_alone().unwrap_err();
+        assert!(message.contains("log"), "{}: {message}", engine.id());
+    }
+}
+
+#[test]
+fn every_engine_can_be_had_with_all_threads() {
+    let wasm = wat::parse_str(ECHO).unwrap();
+    for id in id::ALL {
+        let engine = one(id, Threads::All).unwrap();
+        assert_eq!(engine.id(), id);
+        assert!(engine.compile(&wasm).is_ok(), "{id}");
+    }
+    assert!(one("v8", Threads::One).is_err());
+}
+
 #[test]
 fn engines_can_be_chosen() {
     let (engines, refusals) = all(|id| id == id::WASMI);

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use wasmi::{CompilationMode, Config, Linker, Module, Store};
+use wasmi::{
+    Caller, CompilationMode, Config, Error, Extern, ExternType, Func, Global, Linker, Memory,
+    Module, Ref, Store, Table, Val,
+};
 use wasmi_wasi::wasi_common::pipe::WritePipe;
 use wasmi_wasi::{Dir, WasiCtx, WasiCtxBuilder, ambient_authority};
 
-use super::{Candidate, Compiled, Engine, MAX_STACK, Prepared, Result, id, one_line};
+use super::{Compiled, Engine, MAX_STACK, Prepared, Result, id, one_line};
 use crate::corpus::Command;
 
 /// The version in Cargo.lock.
@@ -15,18 +18,15 @@ const VERSION: &str = "2.0.0";
 /// Nested calls allowed. The stack limit is what should end a runaway recursion, as in the other engines.
 const MAX_CALL_DEPTH: usize = 1 << 16;
 
-pub(super) fn engine() -> Candidate {
+pub(super) fn engine() -> Result<Box<dyn Engine>> {
     let mut config = Config::default();
     // By default functions are translated when first called, which would hide translation in run time.
     config.compilation_mode(CompilationMode::Eager);
     config.set_max_recursion_depth(MAX_CALL_DEPTH);
     config.set_max_stack_height(MAX_STACK);
-    (
-        id::WASMI,
-        Ok(Box::new(WasmiEngine {
-            engine: wasmi::Engine::new(&config),
-        })),
-    )
+    Ok(Box::new(WasmiEngine {
+        engine: wasmi::Engine::new(&config),
+    }))
 }
 
 struct WasmiEngine {
@@ -85,6 +85,48 @@ impl Compiled for WasmiModule {
             output,
         }))
     }
+
+    fn instantiate_alone(&self) -> Result<()> {
+        let mut linker = Linker::new(&self.engine);
+        let mut store = Store::new(&self.engine, ());
+        define_imports(&mut linker, &mut store, &self.module)
+            .and_then(|()| linker.instantiate_and_start(&mut store, &self.module))
+            .map(|_| ())
+            .map_err(|error| one_line(&error))
+    }
+}
+
+/// Gives `linker` something for each import of `module`.
+fn define_imports(
+    linker: &mut Linker<()>,
+    store: &mut Store<()>,
+    module: &Module,
+) -> std::result::Result<(), Error> {
+    linker.allow_shadowing(true);
+    for import in module.imports() {
+        let (from, name) = (import.module(), import.name());
+        let item: Extern = match import.ty() {
+            ExternType::Func(ty) => {
+                let called = format!("{from}::{name} was called");
+                let trap = move |_: Caller<'_, ()>, _: &[Val], _: &mut [Val]| {
+                    Err(Error::new(called.clone()))
+                };
+                Func::new(&mut *store, ty.clone(), trap).into()
+            }
+            ExternType::Memory(ty) => Memory::new(&mut *store, *ty)?.into(),
+            ExternType::Table(ty) => {
+                Table::new(&mut *store, *ty, Ref::default_for_ty(ty.element()))?.into()
+            }
+            ExternType::Global(ty) => Global::new(
+                &mut *store,
+                Val::default_for_ty(ty.content()),
+                ty.mutability(),
+            )
+            .into(),
+        };
+        linker.define(from, name, item)?;
+    }
+    Ok(())
 }
 
 struct WasmiRun {

@@ -1,13 +1,13 @@
 //! Wasmtime, in every configuration worth comparing with.
 //!
-//! The crate feature `parallel-compilation` is off, so it compiles on the calling thread, and so is `cache`.
+//! The crate feature `cache` is off: nothing compiled earlier is used again.
 
 use wasmtime::{Config, Linker, Module, OptLevel, RegallocAlgorithm, Store, Strategy};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtxBuilder};
 
-use super::{Candidate, Compiled, Engine, MAX_STACK, Prepared, Result, id, one_line};
+use super::{Compiled, Engine, MAX_STACK, Prepared, Result, Threads, id, one_line};
 use crate::corpus::Command;
 
 /// The version in Cargo.lock.
@@ -46,16 +46,20 @@ const CONFIGURATIONS: [(&str, &str, Configure); 5] = [
     ),
 ];
 
-pub(super) fn engines() -> Vec<Candidate> {
-    CONFIGURATIONS
-        .iter()
-        .map(|(id, label, configure)| (*id, engine(id, label, *configure)))
-        .collect()
+/// The engine `id`, if it is one of those here.
+pub(super) fn engine(id: &str, threads: Threads) -> Option<Result<Box<dyn Engine>>> {
+    let found = CONFIGURATIONS.iter().find(|(known, ..)| *known == id)?;
+    Some(configured(*found, threads))
 }
 
-fn engine(id: &'static str, label: &'static str, configure: Configure) -> Result<Box<dyn Engine>> {
+fn configured(
+    (id, label, configure): (&'static str, &'static str, Configure),
+    threads: Threads,
+) -> Result<Box<dyn Engine>> {
     let mut config = Config::new();
-    config.max_wasm_stack(MAX_STACK);
+    config
+        .max_wasm_stack(MAX_STACK)
+        .parallel_compilation(threads == Threads::All);
     configure(&mut config);
     let engine = wasmtime::Engine::new(&config).map_err(describe)?;
     Ok(Box::new(WasmtimeEngine { id, label, engine }))
@@ -114,6 +118,20 @@ impl Compiled for WasmtimeModule {
             store,
             stdout,
         }))
+    }
+
+    fn instantiate_alone(&self) -> Result<()> {
+        let engine = self.module.engine();
+        let mut linker = Linker::new(engine);
+        let mut store = Store::new(engine, ());
+        linker
+            .define_unknown_imports_as_traps(&self.module)
+            .and_then(|()| {
+                linker.define_unknown_imports_as_default_values(&mut store, &self.module)
+            })
+            .and_then(|()| linker.instantiate(&mut store, &self.module))
+            .map(|_| ())
+            .map_err(describe)
     }
 }
 

@@ -67,6 +67,10 @@ impl Compiled for Fake {
     fn prepare(&self, _command: &Command) -> Result<Box<dyn Prepared>, String> {
         Ok(Box::new(self.clone()))
     }
+
+    fn instantiate_alone(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 impl Prepared for Fake {
@@ -91,6 +95,7 @@ fn program(expected: Option<&str>) -> Program {
         wasm: Vec::new(),
         code_section_bytes: 1,
         usage: Usage::Run(command),
+        file: None,
     }
 }
 

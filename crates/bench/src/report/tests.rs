@@ -11,6 +11,7 @@ pub(crate) fn module(
             compile: vec![vec![compile]; 3],
             run: vec![vec![run]; 3],
             code_bytes: Some(code),
+            side_table_bytes: None,
             rounds: 3,
         };
         (id, Ok(samples))
@@ -29,6 +30,7 @@ pub(crate) fn program(name: &str) -> Program {
         wasm: vec![0; 1_200_000],
         code_section_bytes: 1_000_000,
         usage: Usage::Run(command),
+        file: None,
     }
 }
 

@@ -28,10 +28,10 @@ Geometric means; speed, size and time relative to Cranelift `speed`:
 
 Nopal by module:
 
-| module | compile speed / Cranelift `speed` | compile speed / Winch | code size / Cranelift `speed` | run time / Cranelift `speed` | sites off / no sites | count hook on every entry / sites off |
-| :-- | --: | --: | --: | --: | --: | --: |
-| one | 8.00 | – | 1.10 | 1.10 | – | – |
-| **geometric mean** | **8.00** | **–** | **1.10** | **1.10** | **–** | **–** |
+| module | compile speed / Cranelift `speed` | code size / Cranelift `speed` | run time / Cranelift `speed` |
+| :-- | --: | --: | --: |
+| one | 8.00 | 1.10 | 1.10 |
+| **geometric mean** | **8.00** | **1.10** | **1.10** |
 
 Compile speed, MB of code section a second:
 
