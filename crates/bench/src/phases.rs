@@ -1,15 +1,14 @@
 //! Where Nopal's compile time goes, on one thread.
 //!
-//! The phases are timed as they follow each other, function by function, with a clock that is cheap enough for that and counts elapsed
-//! time. It gives their shares; what they are shares of is processor time.
+//! The phases are timed as they follow each other, function by function. What it takes to read the clock is known and taken off.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nopal_codegen::{Context, Target};
 use nopal_wasm::{Inspector, Sites};
 use serde::Serialize;
 
-use crate::clock::{cpu_time, timed};
+use crate::clock::{cpu_time, thread_time};
 use crate::corpus::Program;
 use crate::engines::{Engine, Threads, id, one};
 use crate::stats::median;
@@ -62,26 +61,23 @@ type Sample = [f64; PHASES];
 fn round(program: &Program, engine: &dyn Engine, walker: &mut Walker) -> Result<Sample, String> {
     let start = cpu_time();
     let mut repetitions = 0u32;
-    let (mut walked, mut whole) = (Duration::ZERO, Duration::ZERO);
-    walker.elapsed = [Duration::ZERO; TIMED];
+    let mut whole = Duration::ZERO;
+    walker.phases = [Duration::ZERO; TIMED];
     while repetitions == 0 || cpu_time().saturating_sub(start) < ROUND {
-        let (result, time) = timed(|| walker.walk(&program.wasm));
-        result?;
-        walked += time;
-        let (compiled, time) = timed(|| engine.compile(&program.wasm).map(drop));
-        compiled?;
-        whole += time;
+        walker.walk(&program.wasm)?;
+        let before = thread_time();
+        drop(engine.compile(&program.wasm)?);
+        whole += thread_time() - before;
         repetitions += 1;
     }
-    let each = 1.0 / f64::from(repetitions);
-    let elapsed: Duration = walker.elapsed.iter().sum();
-    let scale = walked.as_secs_f64() / elapsed.as_secs_f64();
+    let each = |time: Duration| time.as_secs_f64() / f64::from(repetitions);
     let mut sample = [0.0; PHASES];
-    for (phase, time) in sample.iter_mut().zip(walker.elapsed) {
-        *phase = time.as_secs_f64() * scale * each;
+    for (phase, time) in sample.iter_mut().zip(walker.phases) {
+        *phase = each(time);
     }
-    // What a compilation does beyond the phases that were walked through: putting code and tables together, publishing them.
-    sample[TIMED] = (whole.as_secs_f64() - walked.as_secs_f64()) * each;
+    // What a compilation does beyond the phases that were walked through: putting code and tables together, publishing them. Where
+    // that is next to nothing, noise may make it less.
+    sample[TIMED] = each(whole) - sample[..TIMED].iter().sum::<f64>();
     Ok(sample)
 }
 
@@ -89,24 +85,33 @@ fn round(program: &Program, engine: &dyn Engine, walker: &mut Walker) -> Result<
 struct Walker {
     target: Target,
     context: Context,
-    elapsed: [Duration; TIMED],
+    phases: [Duration; TIMED],
+    /// What reading the clock takes.
+    reading: Duration,
 }
 
 impl Walker {
     fn new() -> Result<Walker, String> {
+        const READINGS: u32 = 1000;
+        let start = thread_time();
+        let mut last = start;
+        for _ in 0..READINGS {
+            last = thread_time();
+        }
         Ok(Walker {
             target: Target::host().map_err(|error| error.to_string())?,
             context: Context::new(),
-            elapsed: [Duration::ZERO; TIMED],
+            phases: [Duration::ZERO; TIMED],
+            reading: (last - start) / READINGS,
         })
     }
 
     fn walk(&mut self, wasm: &[u8]) -> Result<(), String> {
-        let mut last = Instant::now();
-        let elapsed = &mut self.elapsed;
+        let mut last = thread_time();
+        let (phases, reading) = (&mut self.phases, self.reading);
         let mut lap = |phase: usize| {
-            let now = Instant::now();
-            elapsed[phase] += now - last;
+            let now = thread_time();
+            phases[phase] += (now - last).saturating_sub(reading);
             last = now;
         };
         let mut failure = None;
