@@ -185,7 +185,7 @@ impl Sample<'_> {
         };
         let block = self.lines.fresh_block();
         let cold = if rng.chance(10) { " cold" } else { "" };
-        let end = self.lines.block_of(at).end;
+        let end = self.lines.block_of(at).end.max(at);
         for line in &mut self.lines.lines[at..end] {
             for &(v, p) in &renamed {
                 if rng.chance(60) {
@@ -300,7 +300,7 @@ impl Sample<'_> {
     fn repeat(&mut self, rng: &mut Rng) -> Option<()> {
         let at = self.lines.any_inst(rng)?;
         let block = self.lines.block_of(at);
-        if at + 1 == block.end {
+        if at + 1 >= block.end {
             return None;
         }
         let mut line = self.lines.lines[at].clone();
