@@ -65,10 +65,22 @@ pub(crate) fn command(options: &Options) -> String {
         let file = large.file.file_name().unwrap_or_default().display();
         text.push_str(&format!(" --large '{}={file}'", large.name));
     }
+    for (option, patterns) in [("filter", &options.filter), ("exclude", &options.exclude)] {
+        for pattern in patterns {
+            text.push_str(&format!(" --{option} '{pattern}'"));
+        }
+    }
+    if !options.engines.is_empty() {
+        text.push_str(&format!(" --engines {}", options.engines.join(",")));
+    }
     if let Some(rounds) = options.rounds {
         text.push_str(&format!(" --rounds {rounds}"));
     }
-    text.push_str(&format!(" --seconds {}", options.seconds.as_secs_f64()));
+    let seconds = options.seconds.as_secs_f64();
+    text.push_str(&format!(
+        " --seconds {seconds} --doublings {}",
+        options.doublings
+    ));
     text.push_str(" --out docs");
     text
 }

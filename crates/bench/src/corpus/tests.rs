@@ -84,11 +84,12 @@ fn modules_are_sorted_and_filtered_by_name() {
 
 #[test]
 fn what_is_no_module_is_reported_by_name() {
-    let component = wasm("(component)");
+    // The preamble of a component (Component Model, "Binary Format"), which has nothing in it.
+    let component = b"\0asm\x0d\0\x01\0";
     let no_code = wasm("(module)");
     let truncated = &wasm(START)[..20];
     let dir = folder(&[
-        ("c.wasm", &component),
+        ("c.wasm", component),
         ("n.wasm", &no_code),
         ("t.wasm", truncated),
         ("x.wasm", b"text"),

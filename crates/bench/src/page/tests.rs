@@ -136,14 +136,14 @@ fn the_command_tells_no_folders_of_the_machine() {
         }],
         json: None,
         filter: Vec::new(),
-        exclude: Vec::new(),
-        engines: Vec::new(),
+        exclude: vec![String::from("a*")],
+        engines: vec![String::from("nopal"), String::from("winch")],
         rounds: Some(3),
         seconds: Duration::from_millis(1500),
         doublings: 8,
     };
     let start = "cargo run --release -p nopal-bench -- page --corpus";
-    let end = "--large 'big 1.0=big.wasm' --rounds 3 --seconds 1.5 --out docs";
+    let end = "--large 'big 1.0=big.wasm' --exclude 'a*' --engines nopal,winch --rounds 3 --seconds 1.5 --doublings 8 --out docs";
     assert_eq!(
         command(&options("crates/bench/corpus")),
         format!("{start} crates/bench/corpus {end}")
