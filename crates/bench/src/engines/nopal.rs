@@ -106,6 +106,10 @@ impl Compiled for NopalModule {
         Some(self.module.code_size())
     }
 
+    fn side_table_bytes(&self) -> Option<usize> {
+        Some(self.module.side_table_size())
+    }
+
     fn prepare(&self, command: &Command) -> Result<Box<dyn Prepared>> {
         let stdout = Capture::new();
         let mut wasi = WasiCtx::builder();
