@@ -4,26 +4,24 @@ use crate::memory::Region;
 use crate::os::PerCpu;
 use crate::{Error, Result, isa};
 
-const DEFAULT_RESERVE: usize = 1 << 30;
+const WANTED_RESERVE: usize = 1 << 30;
 const MIN_RESERVE: usize = 16 << 20;
-/// Every near call must reach every stub.
-const MAX_RESERVE: usize = (2 << 30) - (1 << 20);
 
 /// How sites are changed under running threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// One atomic store changes a site between its two forms, both of which are valid at any time;
-    /// the rest of the site is only rewritten while it is off, with broadcasts between.
+    /// the rest of the site, if it has one, is only rewritten while it is off, with broadcasts between.
     ///
-    /// Within AMD's rules for cross-modifying code (APM vol. 2 §7.6.1); on Intel processors it is
-    /// measured, not promised.
+    /// Within AMD's rules for cross-modifying code (APM vol. 2 §7.6.1) and those of AArch64 (Arm ARM
+    /// B2.2.5); on Intel processors it is measured, not promised.
     Direct,
     /// Sites under change hold a breakpoint instruction, with a broadcast after each step; a thread
     /// that meets it goes on after the site (SIGTRAP must not be blocked in threads that run
     /// generated code).
     ///
-    /// The order Linux uses for its own text (`smp_text_poke_batch_finish`), within what Intel
-    /// documents (SDM vol. 3A §10.1.3).
+    /// The order Linux uses for its own text on x86-64 (`smp_text_poke_batch_finish`), within what Intel
+    /// documents (SDM vol. 3A §10.1.3). AArch64 does not need it.
     Strict,
 }
 
@@ -32,8 +30,8 @@ pub enum Protocol {
 pub enum VectorState {
     /// All of them at full width, as far as the processor has them.
     Full,
-    /// The low 128 bits of the first sixteen (`xmm0` to `xmm15` on x86-64): for generated code that
-    /// keeps nothing in any other part.
+    /// The low 128 bits of the first sixteen on x86-64 (`xmm0` to `xmm15`), of all on AArch64 (`q0` to
+    /// `q31`): for generated code that keeps nothing in any other part.
     Xmm,
 }
 
@@ -80,10 +78,11 @@ impl Default for SpaceConfig {
 }
 
 impl SpaceConfig {
-    /// 1 GiB of address space, the processor's protocol, full vector state.
+    /// 1 GiB of address space, or as much as near calls reach; the processor's protocol, full vector
+    /// state.
     pub fn new() -> SpaceConfig {
         SpaceConfig {
-            reserve: DEFAULT_RESERVE,
+            reserve: WANTED_RESERVE.min(isa::MAX_RESERVE),
             protocol: None,
             vector_state: VectorState::Full,
             counters: None,
@@ -92,15 +91,16 @@ impl SpaceConfig {
         }
     }
 
-    /// Bytes of address space to reserve: 16 MiB to 2 GiB − 1 MiB. Seven eighths of it hold code and
-    /// stubs, the rest counters. Memory is only committed as it is used.
+    /// Bytes of address space to reserve: from 16 MiB to as much as near calls reach, which is
+    /// 2 GiB − 1 MiB on x86-64 and 146 MiB on AArch64. Seven eighths of it hold code and stubs, the rest
+    /// counters. Memory is only committed as it is used.
     pub fn reserve(&mut self, bytes: usize) -> &mut Self {
         self.reserve = bytes;
         self
     }
 
     /// How sites are changed; by default what the processor's vendor documents: [`Protocol::Direct`]
-    /// on AMD, [`Protocol::Strict`] elsewhere.
+    /// on AArch64 and AMD's x86-64, [`Protocol::Strict`] elsewhere.
     pub fn protocol(&mut self, protocol: Protocol) -> &mut Self {
         self.protocol = Some(protocol);
         self
@@ -166,8 +166,10 @@ impl SpaceConfig {
         if self.reserve < MIN_RESERVE {
             return Err(Error::Config("less than 16 MiB reserved"));
         }
-        if self.reserve > MAX_RESERVE {
-            return Err(Error::Config("more than 2 GiB - 1 MiB reserved"));
+        if self.reserve > isa::MAX_RESERVE {
+            return Err(Error::Config(
+                "more reserved than near calls of this architecture reach",
+            ));
         }
         Ok(self.reserve)
     }

@@ -106,6 +106,9 @@ pub enum SiteDefect {
     /// It overlaps the one before it, or comes before it.
     #[error("overlaps or precedes the site described before it")]
     Overlap,
+    /// It is not aligned as sites on this architecture must be.
+    #[error("is not aligned")]
+    Misaligned,
     /// Its length is not that of a site on this architecture.
     #[error("has a length that is not that of a site on this architecture")]
     Length,

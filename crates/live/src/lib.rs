@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![deny(unsafe_op_in_unsafe_fn)]
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-compile_error!("nopal-live supports x86-64 Linux only so far");
+#[cfg(not(all(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    target_os = "linux"
+)))]
+compile_error!("nopal-live supports Linux on x86-64 and AArch64 only so far");
 
 mod code;
 mod config;

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::directory::{Place, SiteRecord};
+use crate::isa::Shape;
 use crate::patch::Commit;
 use crate::protocol::{self, Broadcast, Broadcaster, CodeMemory, Edit, Failure, Views};
 use crate::slots::{HookId, NO_HOOK, Slot, StubKind};
@@ -74,7 +75,7 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// What has to be done to one of its sites, except for the tail: `new_tail` says that it is not
+    /// What has to be done to one of its sites, except for the tails: `new_tail` says that it is not
     /// known to be right.
     #[inline]
     fn edit(&self, record: &SiteRecord) -> Edit {
@@ -82,6 +83,7 @@ impl Change {
         Edit {
             start: record.end - isa::SITE_LEN as u32,
             tail: 0,
+            old_tail: 0,
             new_tail: on && record.reaches != self.to,
             was_on: self.from != NO_HOOK,
             on,
@@ -176,16 +178,21 @@ impl CodeSpace {
         })
     }
 
-    /// Gives every edit that needs it the tail with which its site calls the new hook.
+    /// Gives every edit that needs it the tail with which its site calls the new hook, and that with which
+    /// it calls the old one.
     fn aim(&self, state: &mut State, changes: &[Change], edits: &mut [Edit]) -> Result<()> {
         for (change, edit) in singles(changes).zip(edits) {
-            if !edit.new_tail {
+            if tails_known(edit) {
                 continue;
             }
-            let target = self.stub_for(state, &change, change.to)?;
             let site = self.region().base() + edit.start as usize;
             // SAFETY: the directory only holds sites of published code, in committed memory.
             let present = unsafe { isa::read_tail(site as *const u8) };
+            edit.old_tail = present;
+            if !edit.on {
+                continue;
+            }
+            let target = self.stub_for(state, &change, change.to)?;
             edit.tail = isa::tail_for(edit.start as usize + isa::SITE_LEN, target);
             edit.new_tail = edit.tail != present;
         }
@@ -376,8 +383,7 @@ fn forget(state: &mut State, changes: &[Change]) {
 }
 
 /// Turns changes into edits, one for each site, dropping those that change nothing, and takes the
-/// marks away. Returns whether every site is known to have the right tail; where not, `new_tail` is
-/// set.
+/// marks away. Returns whether nothing need be known about their tails.
 fn edit_all(state: &mut State, changes: &mut Vec<Change>, edits: &mut Vec<Edit>) -> bool {
     forget(state, changes);
     changes.retain(|change| change.from != change.to);
@@ -386,11 +392,18 @@ fn edit_all(state: &mut State, changes: &mut Vec<Change>, edits: &mut Vec<Edit>)
         let records = state.directory.run_mut(change.place, change.count);
         edits.extend(records.iter().map(|record| {
             let edit = change.edit(record);
-            known &= !edit.new_tail;
+            known &= tails_known(&edit);
             edit
         }));
     }
     known
+}
+
+/// Whether a site that is switched need not be looked at: it has the right tail. A site of one word has
+/// none while it is off, so that the new one and, in case of failure, the old one must be given.
+#[inline]
+fn tails_known(edit: &Edit) -> bool {
+    !edit.new_tail && isa::SHAPE == Shape::HeadAndTail
 }
 
 /// [`plan`] and [`edit_all`] in short, for an operation on one site: what a debugger does.
@@ -415,9 +428,10 @@ fn plan_one(
         return Ok(true);
     }
     let edit = change.edit(record);
+    let known = tails_known(&edit);
     changes.push(change);
     edits.push(edit);
-    Ok(!edit.new_tail)
+    Ok(known)
 }
 
 /// Enters the outcome of a run into the records.
@@ -483,7 +497,7 @@ fn forget_tails(state: &mut State, changes: &[Change], edits: &[Edit]) {
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
@@ -493,11 +507,14 @@ mod tests {
 
     /// Four sites in a row.
     fn code(space: &Arc<CodeSpace>) -> Code {
-        let mut bytes = [0x3d, 0, 0, 0, 0].repeat(4);
-        bytes.push(0xc3);
-        let sites = [5, 10, 15, 20].map(|ret_offset| SiteDesc { ret_offset, len: 5 });
+        let sites = isa::OFF_FORM.repeat(4);
+        let bytes = [&isa::sample::START, &sites[..], &isa::sample::END].concat();
+        let sites = [1, 2, 3, 4].map(|sites| SiteDesc {
+            ret_offset: (isa::sample::START.len() + sites * isa::SITE_LEN) as u32,
+            len: isa::SITE_LEN as u8,
+        });
         space
-            .allocate(21, 64)
+            .allocate(bytes.len(), 64)
             .unwrap()
             .publish(&bytes, &sites)
             .unwrap()
@@ -566,8 +583,18 @@ mod tests {
 
     #[test]
     fn a_commit_may_fail_at_any_broadcast() {
-        assert_eq!(break_everywhere(Protocol::Direct), 3);
-        assert_eq!(break_everywhere(Protocol::Strict), 3);
+        let mode = CodeSpace::new(&SpaceConfig::new()).unwrap().memory_mode();
+        for protocol in [Protocol::Direct, Protocol::Strict] {
+            let broadcasts = match (isa::SHAPE, mode, protocol) {
+                (Shape::HeadAndTail, MemoryMode::Dual, _) => 3,
+                (Shape::OneWord, MemoryMode::Dual, Protocol::Strict) => 2,
+                (Shape::OneWord, MemoryMode::Dual, Protocol::Direct) => 1,
+                // There is one before the code is written, and then direct is used.
+                (Shape::HeadAndTail, MemoryMode::Single, _) => 1 + 3,
+                (Shape::OneWord, MemoryMode::Single, _) => 1 + 1,
+            };
+            assert_eq!(break_everywhere(protocol), broadcasts);
+        }
     }
 
     #[test]

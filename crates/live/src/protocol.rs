@@ -15,12 +15,15 @@
 //! *Direct* rests on the two forms of the head: whatever mixture of old and new bytes a thread has
 //! fetched, the head alone decides between a call with a tail that was broadcast before and one
 //! instruction without effect. *Strict* is the order of Linux's `smp_text_poke_batch_finish`.
+//!
+//! Where a site is one word, there are no tails, and no mixtures of old and new: *direct* stores the
+//! new form of all sites in one step, *strict* has steps 1 and 3.
 
 use std::ffi::c_void;
 use std::time::Duration;
 
 use crate::Protocol;
-use crate::isa::{self, Head};
+use crate::isa::{self, Head, Shape};
 use crate::memory::GRANULE;
 
 /// One site to be changed.
@@ -28,8 +31,10 @@ use crate::memory::GRANULE;
 pub(crate) struct Edit {
     /// Offset of its first byte in the code range.
     pub(crate) start: u32,
-    /// The tail it is to have, if it is to be on.
+    /// The tail it is to have, if it is to be on and either that is a new one or sites are one word.
     pub(crate) tail: u32,
+    /// The tail it has, if it is on and sites are one word.
+    pub(crate) old_tail: u32,
     /// Whether that differs from the tail it has.
     pub(crate) new_tail: bool,
     pub(crate) was_on: bool,
@@ -37,8 +42,8 @@ pub(crate) struct Edit {
 }
 
 impl Edit {
-    /// Whether the site goes from one hook to another: the only kind of change that must switch the
-    /// site off in between.
+    /// Whether the site goes from one hook to another: the only kind of change that must switch off in
+    /// between a site that has a tail.
     pub(crate) fn is_move(&self) -> bool {
         self.was_on && self.on && self.new_tail
     }
@@ -47,9 +52,12 @@ impl Edit {
 /// What a run does to the machine. The order of these operations is all that makes a protocol
 /// correct: the tests also run them on a model of instruction fetch (`docs/protocols.md`).
 pub(crate) trait Memory {
+    /// What sites are like.
+    fn shape(&self) -> Shape;
+
     fn write_head(&mut self, edit: &Edit, head: Head);
 
-    /// Called only while no thread can execute the site as a call.
+    /// Called only while no thread can execute the site as a call, and not for sites of one word.
     fn write_tail(&mut self, edit: &Edit);
 
     /// Makes stores to the line at an offset of the code range visible to instruction fetch.
@@ -73,6 +81,11 @@ pub(crate) struct CodeMemory<'a, B> {
 }
 
 impl<B: Broadcast> Memory for CodeMemory<'_, B> {
+    #[inline]
+    fn shape(&self) -> Shape {
+        isa::SHAPE
+    }
+
     fn write_head(&mut self, edit: &Edit, head: Head) {
         let site = self.views.writable.wrapping_add(edit.start as usize);
         // SAFETY: `site` is the first byte of a site in the writable view, by construction of edits
@@ -173,20 +186,22 @@ pub(crate) fn run(
     edits: &[Edit],
 ) -> Result<(), Failure> {
     let strict = protocol == Protocol::Strict;
+    let has_tails = memory.shape() == Shape::HeadAndTail;
     // A tail may be written before the first broadcast if the site is off for all threads.
     let mut late_tails = false;
     let mut tails = false;
     let mut moves = false;
     for edit in edits {
+        let new_tail = edit.new_tail && has_tails;
         if strict {
             memory.write_head(edit, Head::Trap);
-        } else if edit.was_on {
+        } else if edit.was_on && has_tails {
             memory.write_head(edit, Head::Off);
-        } else if edit.new_tail {
+        } else if new_tail {
             memory.write_tail(edit);
         }
-        tails |= edit.new_tail;
-        late_tails |= edit.new_tail && (strict || edit.was_on);
+        tails |= new_tail;
+        late_tails |= new_tail && (strict || edit.was_on);
         moves |= edit.is_move();
     }
     if strict || late_tails {
@@ -196,9 +211,11 @@ pub(crate) fn run(
         })?;
     }
 
-    for edit in edits {
-        if edit.new_tail && (strict || edit.was_on) {
-            memory.write_tail(edit);
+    if late_tails {
+        for edit in edits {
+            if edit.new_tail && (strict || edit.was_on) {
+                memory.write_tail(edit);
+            }
         }
     }
     if tails {
@@ -213,8 +230,8 @@ pub(crate) fn run(
 
     for edit in edits {
         match edit.on {
-            true => memory.write_head(edit, Head::On),
-            false if strict => memory.write_head(edit, Head::Off),
+            true => memory.write_head(edit, Head::On(edit.tail)),
+            false if strict || !has_tails => memory.write_head(edit, Head::Off),
             false => {}
         }
     }
@@ -227,7 +244,7 @@ pub(crate) fn run(
 fn restore(memory: &mut impl Memory, edits: &[Edit], whole: impl Fn(&Edit) -> bool) {
     for edit in edits.iter().filter(|edit| whole(edit)) {
         match edit.was_on {
-            true => memory.write_head(edit, Head::On),
+            true => memory.write_head(edit, Head::On(edit.old_tail)),
             false => memory.write_head(edit, Head::Off),
         }
     }
@@ -260,26 +277,67 @@ mod explored;
 mod tests {
     use super::*;
     use Protocol::{Direct, Strict};
+    use Shape::{HeadAndTail, OneWord};
 
     const OLD: u32 = 0x1111_1111;
     const NEW: u32 = 0x2222_2222;
     const ERROR: nopal_icache::Error = nopal_icache::Error::Broadcast { errno: 12 };
 
-    /// Head and tail of a site.
-    type Form = (u8, u32);
+    /// What a site is.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Form {
+        On(u32),
+        Off,
+        Trap,
+    }
+    use Form::{Off, On, Trap};
 
-    /// Records what the site looks like at each broadcast, and fails the one it is told to.
+    /// Records what the site is at each broadcast, and fails the one it is told to.
     struct Recorder {
-        site: *const u8,
-        seen: Vec<Form>,
+        shape: Shape,
+        head: Head,
+        tail: u32,
+        seen: Vec<(Form, u32)>,
+        cleared: bool,
         fail_at: Option<usize>,
     }
 
-    impl Broadcast for Recorder {
+    impl Recorder {
+        fn form(&self) -> Form {
+            match (self.head, self.shape) {
+                (Head::On(_), HeadAndTail) => On(self.tail),
+                (Head::On(target), OneWord) => On(target),
+                (Head::Off, _) => Off,
+                (Head::Trap, _) => Trap,
+            }
+        }
+    }
+
+    impl Memory for Recorder {
+        fn shape(&self) -> Shape {
+            self.shape
+        }
+
+        fn write_head(&mut self, _: &Edit, head: Head) {
+            self.head = head;
+            self.cleared = false;
+        }
+
+        fn write_tail(&mut self, edit: &Edit) {
+            assert_eq!(self.shape, HeadAndTail);
+            self.tail = edit.tail;
+            self.cleared = false;
+        }
+
+        fn clear_cache(&mut self, line: usize) -> Result<(), nopal_icache::Error> {
+            assert_eq!(line, 0);
+            self.cleared = true;
+            Ok(())
+        }
+
         fn broadcast(&mut self) -> Result<(), nopal_icache::Error> {
-            // SAFETY: the test's own array.
-            self.seen
-                .push(unsafe { (self.site.read(), isa::read_tail(self.site)) });
+            assert!(self.cleared);
+            self.seen.push((self.form(), self.tail));
             match self.fail_at {
                 Some(n) if n + 1 == self.seen.len() => Err(ERROR),
                 _ => Ok(()),
@@ -287,145 +345,214 @@ mod tests {
         }
     }
 
-    const ON: u8 = 0xe8;
-    const OFF: u8 = 0x3d;
-    const TRAP: u8 = 0xcc;
-
-    /// Runs one edit; returns the outcome, the forms seen at broadcasts, and the form at the end.
-    fn run_one(
+    /// A change of a site that calls, or called last, `OLD`.
+    #[derive(Clone, Copy)]
+    struct Case {
         protocol: Protocol,
+        shape: Shape,
         was_on: bool,
         on: bool,
         tail: Option<u32>,
+    }
+
+    /// Runs one edit; returns the outcome, what the site is at broadcasts, and what at the end.
+    fn run_one(
+        case: Case,
         fail_at: Option<usize>,
-    ) -> (Result<(), Failure>, Vec<Form>, Form) {
-        let mut bytes = [if was_on { ON } else { OFF }, 0x11, 0x11, 0x11, 0x11];
-        let site = bytes.as_mut_ptr();
-        let views = Views {
-            writable: site,
-            executed_at: site as usize,
-        };
+    ) -> (Result<(), Failure>, Vec<(Form, u32)>, Form) {
         let edit = Edit {
             start: 0,
-            tail: tail.unwrap_or(OLD),
-            new_tail: tail.is_some(),
-            was_on,
-            on,
+            tail: case.tail.unwrap_or(OLD),
+            old_tail: OLD,
+            new_tail: case.tail.is_some(),
+            was_on: case.was_on,
+            on: case.on,
         };
         let mut recorder = Recorder {
-            site,
+            shape: case.shape,
+            head: if case.was_on {
+                Head::On(OLD)
+            } else {
+                Head::Off
+            },
+            tail: OLD,
             seen: Vec::new(),
+            cleared: true,
             fail_at,
         };
-        let mut memory = CodeMemory {
-            views,
-            broadcaster: &mut recorder,
-        };
-        let outcome = run(protocol, &mut memory, &[edit]);
-        // SAFETY: the array above.
-        let end = unsafe { (site.read(), isa::read_tail(site)) };
+        let outcome = run(case.protocol, &mut recorder, &[edit]);
+        assert!(recorder.cleared);
+        let end = recorder.form();
         (outcome, recorder.seen, end)
+    }
+
+    fn steps(
+        protocol: Protocol,
+        shape: Shape,
+        was_on: bool,
+        tail: Option<u32>,
+    ) -> Vec<(Form, u32)> {
+        let on = !was_on || tail.is_some();
+        let case = Case {
+            protocol,
+            shape,
+            was_on,
+            on,
+            tail,
+        };
+        let (outcome, seen, _) = run_one(case, None);
+        assert_eq!(outcome, Ok(()));
+        seen
     }
 
     #[test]
     fn direct_steps() {
-        let seen = |was_on, on, tail| {
-            let (outcome, seen, _) = run_one(Direct, was_on, on, tail, None);
-            assert_eq!(outcome, Ok(()));
-            seen
-        };
-        assert_eq!(seen(false, true, None), [(ON, OLD)]);
-        assert_eq!(seen(true, false, None), [(OFF, OLD)]);
-        assert_eq!(seen(false, true, Some(NEW)), [(OFF, NEW), (ON, NEW)]);
+        let seen = |was_on, tail| steps(Direct, HeadAndTail, was_on, tail);
+        assert_eq!(seen(false, None), [(On(OLD), OLD)]);
+        assert_eq!(seen(true, None), [(Off, OLD)]);
+        assert_eq!(seen(false, Some(NEW)), [(Off, NEW), (On(NEW), NEW)]);
         assert_eq!(
-            seen(true, true, Some(NEW)),
-            [(OFF, OLD), (OFF, NEW), (ON, NEW)]
+            seen(true, Some(NEW)),
+            [(Off, OLD), (Off, NEW), (On(NEW), NEW)]
         );
     }
 
     #[test]
     fn strict_steps() {
-        let seen = |was_on, on, tail| {
-            let (outcome, seen, _) = run_one(Strict, was_on, on, tail, None);
-            assert_eq!(outcome, Ok(()));
-            seen
-        };
-        assert_eq!(seen(false, true, None), [(TRAP, OLD), (ON, OLD)]);
-        assert_eq!(seen(true, false, None), [(TRAP, OLD), (OFF, OLD)]);
+        let seen = |was_on, tail| steps(Strict, HeadAndTail, was_on, tail);
+        assert_eq!(seen(false, None), [(Trap, OLD), (On(OLD), OLD)]);
+        assert_eq!(seen(true, None), [(Trap, OLD), (Off, OLD)]);
         for was_on in [false, true] {
             assert_eq!(
-                seen(was_on, true, Some(NEW)),
-                [(TRAP, OLD), (TRAP, NEW), (ON, NEW)]
+                seen(was_on, Some(NEW)),
+                [(Trap, OLD), (Trap, NEW), (On(NEW), NEW)]
+            );
+        }
+    }
+
+    #[test]
+    fn one_word_is_changed_in_one_step() {
+        for (was_on, tail, new) in [
+            (false, None, On(OLD)),
+            (true, None, Off),
+            (false, Some(NEW), On(NEW)),
+            (true, Some(NEW), On(NEW)),
+        ] {
+            assert_eq!(steps(Direct, OneWord, was_on, tail), [(new, OLD)]);
+            assert_eq!(
+                steps(Strict, OneWord, was_on, tail),
+                [(Trap, OLD), (new, OLD)]
             );
         }
     }
 
     #[test]
     fn a_failed_broadcast_leaves_an_old_or_new_site() {
-        for protocol in [Direct, Strict] {
+        for (protocol, shape) in [
+            (Direct, HeadAndTail),
+            (Strict, HeadAndTail),
+            (Direct, OneWord),
+            (Strict, OneWord),
+        ] {
             for (was_on, on, tail) in [
                 (false, true, None),
                 (true, false, None),
                 (false, true, Some(NEW)),
                 (true, true, Some(NEW)),
             ] {
-                let (_, steps, _) = run_one(protocol, was_on, on, tail, None);
+                let case = Case {
+                    protocol,
+                    shape,
+                    was_on,
+                    on,
+                    tail,
+                };
+                let (_, steps, _) = run_one(case, None);
                 for fail_at in 0..steps.len() {
-                    let (outcome, _, end) = run_one(protocol, was_on, on, tail, Some(fail_at));
-                    let head = |on| if on { ON } else { OFF };
-                    let expected = match outcome {
-                        Err(Failure::RolledBack(ERROR)) => head(was_on),
-                        Err(Failure::MovesOff(ERROR)) => {
-                            assert!(was_on && on);
-                            OFF
-                        }
-                        Err(Failure::Unsettled(ERROR)) => head(on),
-                        other => panic!("unexpected {other:?}"),
-                    };
-                    let last = fail_at + 1 == steps.len();
-                    assert_eq!(matches!(outcome, Err(Failure::Unsettled(_))), last);
-                    // A trap is as good as off, and stays over a tail that nobody was told of.
-                    let half_way = protocol == Strict && fail_at == 1 && !last;
-                    assert_eq!(end.0, if half_way { TRAP } else { expected });
-                    // A site that calls must call what it called, or what it was asked to call.
-                    if end.0 == ON {
-                        let new_tail = tail.unwrap_or(OLD);
-                        assert_eq!(end.1, if last { new_tail } else { OLD });
-                    }
+                    fail_one(case, fail_at, steps.len());
                 }
             }
         }
     }
 
+    fn fail_one(case: Case, fail_at: usize, steps: usize) {
+        let (outcome, _, end) = run_one(case, Some(fail_at));
+        let last = fail_at + 1 == steps;
+        let old = if case.was_on { On(OLD) } else { Off };
+        let new = if case.on {
+            On(case.tail.unwrap_or(OLD))
+        } else {
+            Off
+        };
+        let expected = match outcome {
+            Err(Failure::RolledBack(ERROR)) => old,
+            Err(Failure::MovesOff(ERROR)) => {
+                assert!(case.was_on && case.on && case.shape == HeadAndTail);
+                Off
+            }
+            Err(Failure::Unsettled(ERROR)) => new,
+            other => panic!("unexpected {other:?}"),
+        };
+        assert_eq!(matches!(outcome, Err(Failure::Unsettled(_))), last);
+        // A trap is as good as off, and stays over a tail that nobody was told of.
+        let half_way = case.protocol == Strict && fail_at == 1 && !last;
+        assert_eq!(end, if half_way { Trap } else { expected });
+    }
+
+    /// Counts, and changes nothing.
+    struct Counting(u32);
+
+    impl Broadcast for Counting {
+        fn broadcast(&mut self) -> Result<(), nopal_icache::Error> {
+            self.0 += 1;
+            Ok(())
+        }
+    }
+
     #[test]
     fn broadcasts_do_not_grow_with_the_number_of_sites() {
-        let mut bytes = vec![0u8; 64 * 100];
-        let base = bytes.as_mut_ptr();
-        let views = Views {
-            writable: base,
-            executed_at: base as usize,
-        };
+        let mut bytes = vec![0u32; 16 * 100];
+        let base = bytes.as_mut_ptr().cast::<u8>();
         let edits: Vec<Edit> = (0..100)
             .map(|i| Edit {
                 start: i * 64,
                 tail: NEW,
+                old_tail: OLD,
                 new_tail: true,
                 was_on: i % 2 == 0,
                 on: true,
             })
             .collect();
         for protocol in [Direct, Strict] {
-            let mut recorder = Recorder {
-                site: base,
-                seen: Vec::new(),
-                fail_at: None,
-            };
+            let mut broadcaster = Counting(0);
             let mut memory = CodeMemory {
-                views,
-                broadcaster: &mut recorder,
+                views: Views {
+                    writable: base,
+                    executed_at: base as usize,
+                },
+                broadcaster: &mut broadcaster,
             };
             assert_eq!(run(protocol, &mut memory, &edits), Ok(()));
-            assert_eq!(recorder.seen.len(), 3);
+            let expected = match (isa::SHAPE, protocol) {
+                (HeadAndTail, _) => 3,
+                (OneWord, Strict) => 2,
+                (OneWord, Direct) => 1,
+            };
+            assert_eq!(broadcaster.0, expected);
         }
+        // Only sites were written to.
+        let (words, rest) = bytes.as_chunks::<16>();
+        assert!(rest.is_empty());
+        let site_words = isa::SITE_LEN.div_ceil(4);
+        assert!(
+            words
+                .iter()
+                .all(|line| line[site_words..].iter().all(|&word| word == 0))
+        );
+        assert!(
+            words
+                .iter()
+                .all(|line| line[0] != 0 && line[..] == words[0][..])
+        );
     }
 }

@@ -38,7 +38,9 @@ impl fmt::Display for SiteId {
 ///   [`CodeSpace::code_hook`](crate::CodeSpace::code_hook);
 /// - a NOP of 5 bytes, or five of 1 byte.
 ///
-/// The code around it must not need the flags from before the site after it: a site that is off sets
+/// On AArch64 it has 4 bytes, aligned: `nop` (`D503201F`) or `bl`.
+///
+/// On x86-64, the code around it must not need the flags from before the site after it: a site that is off sets
 /// them, also where there was a NOP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SiteDesc {
@@ -73,29 +75,37 @@ fn check_one(bytes: &[u8], site: &SiteDesc, previous_end: usize) -> Result<(), S
     if start < previous_end {
         return Err(SiteDefect::Overlap);
     }
+    if !start.is_multiple_of(isa::SITE_ALIGN) {
+        return Err(SiteDefect::Misaligned);
+    }
     if !isa::can_be_site(region) {
         return Err(SiteDefect::Bytes);
     }
     Ok(())
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    /// 128 bytes of NOPs with off forms at the given starts.
-    fn code(starts: &[usize]) -> Vec<u8> {
+    const LEN: u32 = isa::SITE_LEN as u32;
+
+    /// 128 bytes that are no sites, with off forms at the given starts.
+    fn code(starts: &[u32]) -> Vec<u8> {
         let mut bytes = vec![0x90; 128];
         for &start in starts {
-            bytes[start..start + 5].copy_from_slice(&[0x3d, 0, 0, 0, 0]);
+            bytes[start as usize..][..isa::SITE_LEN].copy_from_slice(&isa::OFF_FORM);
         }
         bytes
     }
 
-    fn defect(bytes: &[u8], sites: &[(u32, u8)]) -> Option<(usize, SiteDefect)> {
+    fn defect(bytes: &[u8], sites: &[(u32, u32)]) -> Option<(usize, SiteDefect)> {
         let sites: Vec<SiteDesc> = sites
             .iter()
-            .map(|&(ret_offset, len)| SiteDesc { ret_offset, len })
+            .map(|&(ret_offset, len)| SiteDesc {
+                ret_offset,
+                len: len as u8,
+            })
             .collect();
         match check(bytes, &sites) {
             Ok(()) => None,
@@ -107,23 +117,36 @@ mod tests {
     #[test]
     fn accepts_adjacent_sites_also_across_lines() {
         assert_eq!(
-            defect(&code(&[0, 5, 59]), &[(5, 5), (10, 5), (64, 5)]),
+            defect(
+                &code(&[0, LEN, 64 - LEN]),
+                &[(LEN, LEN), (2 * LEN, LEN), (64, LEN)]
+            ),
             None
         );
+        assert_eq!(defect(&code(&[128 - LEN]), &[(128, LEN)]), None);
+        #[cfg(target_arch = "x86_64")]
         assert_eq!(defect(&code(&[62, 123]), &[(67, 5), (128, 5)]), None);
     }
 
     #[test]
     fn names_each_defect() {
-        use SiteDefect::{Bytes, Length, OutOfRange, Overlap};
-        let bytes = code(&[0, 20]);
-        assert_eq!(defect(&bytes, &[(4, 5)]), Some((0, OutOfRange)));
-        assert_eq!(defect(&bytes, &[(129, 5)]), Some((0, OutOfRange)));
-        assert_eq!(defect(&bytes, &[(u32::MAX, 5)]), Some((0, OutOfRange)));
-        assert_eq!(defect(&bytes, &[(5, 5), (8, 5)]), Some((1, Overlap)));
-        assert_eq!(defect(&bytes, &[(25, 5), (5, 5)]), Some((1, Overlap)));
-        assert_eq!(defect(&bytes, &[(5, 4)]), Some((0, Length)));
-        assert_eq!(defect(&bytes, &[(5, 0)]), Some((0, Length)));
-        assert_eq!(defect(&bytes, &[(5, 5), (23, 5)]), Some((1, Bytes)));
+        use SiteDefect::{Bytes, Length, Misaligned, OutOfRange, Overlap};
+        let mut bytes = code(&[0, 20, 66]);
+        bytes[36..40].fill(0xff);
+        let first = (LEN, LEN);
+        assert_eq!(defect(&bytes, &[(LEN - 1, LEN)]), Some((0, OutOfRange)));
+        assert_eq!(defect(&bytes, &[(129, LEN)]), Some((0, OutOfRange)));
+        assert_eq!(defect(&bytes, &[(u32::MAX, LEN)]), Some((0, OutOfRange)));
+        assert_eq!(defect(&bytes, &[first, (LEN + 3, LEN)]), Some((1, Overlap)));
+        assert_eq!(
+            defect(&bytes, &[(20 + LEN, LEN), first]),
+            Some((1, Overlap))
+        );
+        if isa::SITE_ALIGN > 1 {
+            assert_eq!(defect(&bytes, &[(66 + LEN, LEN)]), Some((0, Misaligned)));
+        }
+        assert_eq!(defect(&bytes, &[(LEN, LEN - 1)]), Some((0, Length)));
+        assert_eq!(defect(&bytes, &[(LEN, 0)]), Some((0, Length)));
+        assert_eq!(defect(&bytes, &[first, (40, LEN)]), Some((1, Bytes)));
     }
 }

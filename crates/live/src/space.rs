@@ -106,11 +106,12 @@ impl CodeSpace {
     /// The site that called a stub, for a thread that faulted on its stack there, in code of this space
     /// that was not published: the site's return address, and the frame pointer there. None if the thread
     /// is elsewhere. With this, whoever handles the fault can take the thread to be at the site, its hook
-    /// not called. Constant time, async-signal-safe.
+    /// not called. Constant time, async-signal-safe. Only on x86-64, where sites push their return address.
     ///
     /// # Safety
     /// A thread of this process was stopped by a fault at `pc`; `sp` and `fp` are its stack and frame
     /// pointers.
+    #[cfg(target_arch = "x86_64")]
     pub unsafe fn faulted_in_stub(
         &self,
         pc: usize,

@@ -110,7 +110,8 @@ fn find<T>(ask: impl Fn(&Node) -> Option<T>) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SiteDesc;
+    use crate::isa::{Head, sample};
+    use crate::{CodeSpace, SiteDesc, SpaceConfig, os};
 
     #[test]
     fn only_sites_of_live_spaces_are_resumed() {
@@ -138,5 +139,36 @@ mod tests {
         drop(registration);
         assert_eq!(resume_address(pc), None);
         drop(other);
+    }
+
+    #[test]
+    fn a_thread_that_meets_a_trap_goes_on_after_the_site() {
+        os::signal::TRAP.install().unwrap();
+        let space = CodeSpace::new(SpaceConfig::new().reserve(16 << 20)).unwrap();
+        let bytes = [&sample::START[..], &isa::OFF_FORM, &sample::END].concat();
+        let site = SiteDesc {
+            ret_offset: (sample::START.len() + isa::SITE_LEN) as u32,
+            len: isa::SITE_LEN as u8,
+        };
+        let allocation = space.allocate(bytes.len(), 64).unwrap();
+        let code = allocation.publish(&bytes, &[site]).unwrap();
+        // SAFETY: the code is a function of this type.
+        let function: extern "C" fn() = unsafe { std::mem::transmute(code.base()) };
+        let address = code.base() + sample::START.len();
+        let start = address - space.base();
+        for (head, is_off) in [(Head::Trap, false), (Head::Off, true)] {
+            let writing = space.region().write(start, start + isa::SITE_LEN).unwrap();
+            // SAFETY: the site is open for writing, and nobody executes it.
+            unsafe {
+                isa::write_head(writing.view().add(start), head);
+                nopal_icache::clear_cache(address as *const _, isa::SITE_LEN).unwrap();
+            }
+            writing.finish().unwrap();
+            nopal_icache::sync_core_mt().unwrap();
+            // SAFETY: the bytes of the site.
+            let now = unsafe { (address as *const [u8; isa::SITE_LEN]).read() };
+            assert_eq!(now == isa::OFF_FORM, is_off);
+            function();
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 mod suite;
 
-use nopal_live::{MemoryMode, SpaceConfig};
+use nopal_live::SpaceConfig;
 
 /// Sets what this binary is about.
 fn configure(config: &mut SpaceConfig) {
-    config.memory_mode(MemoryMode::Dual);
+    suite::common::map_twice(config);
 }

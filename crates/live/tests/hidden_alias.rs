@@ -2,9 +2,10 @@
 
 mod suite;
 
-use nopal_live::{MemoryMode, SpaceConfig};
+use nopal_live::SpaceConfig;
 
 /// Sets what this binary is about.
 fn configure(config: &mut SpaceConfig) {
-    config.memory_mode(MemoryMode::Dual).hide_writable(true);
+    suite::common::map_twice(config);
+    config.hide_writable(true);
 }

@@ -2,9 +2,16 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 
-use std::sync::{Arc, Once};
+use std::process::Command;
+use std::sync::{Arc, Once, OnceLock};
 
-use nopal_live::{Code, CodeSpace, MemoryMode, Protocol, SiteDesc, SpaceConfig};
+use nopal_live::{Code, CodeSpace, Error, MemoryMode, Protocol, SiteDesc, SpaceConfig};
+
+#[cfg_attr(target_arch = "aarch64", path = "arch_aarch64.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "arch_x64.rs")]
+mod arch;
+
+pub use arch::*;
 
 pub const PROTOCOLS: [Protocol; 2] = [Protocol::Direct, Protocol::Strict];
 
@@ -13,6 +20,28 @@ pub fn config() -> SpaceConfig {
     let mut config = SpaceConfig::new();
     crate::configure(&mut config);
     config
+}
+
+/// Asks for two mappings, unless they do not work: user-mode emulators may not see what is written
+/// through the second. Then the mode is left to the space, which must find that out by itself.
+pub fn map_twice(config: &mut SpaceConfig) {
+    static WORKS: OnceLock<bool> = OnceLock::new();
+    let works = WORKS.get_or_init(|| {
+        let mut probe = SpaceConfig::new();
+        match CodeSpace::new(probe.memory_mode(MemoryMode::Dual)) {
+            Ok(_) => true,
+            Err(Error::Unsupported(why)) => {
+                let space = CodeSpace::new(&SpaceConfig::new()).expect("a code space");
+                assert_eq!(space.memory_mode(), MemoryMode::Single);
+                eprintln!("tested with one mapping: {why}");
+                false
+            }
+            Err(error) => panic!("{error}"),
+        }
+    });
+    if *works {
+        config.memory_mode(MemoryMode::Dual);
+    }
 }
 
 /// A small space with the given protocol.
@@ -47,21 +76,17 @@ impl Asm {
         self
     }
 
-    pub fn emit_u64(&mut self, opcode: &[u8], immediate: u64) -> &mut Asm {
-        self.emit(opcode).emit(&immediate.to_le_bytes())
-    }
-
     /// NOPs until the next byte is at `offset` inside a 64-byte line.
     pub fn pad_to(&mut self, offset: usize) -> &mut Asm {
         while self.bytes.len() % 64 != offset {
-            self.bytes.push(0x90);
+            self.emit(&NOP);
         }
         self
     }
 
     /// A site; NOPs before it if it would cross a line.
     pub fn site(&mut self) -> &mut Asm {
-        if self.bytes.len() % 64 > 59 {
+        if self.bytes.len() % 64 > 64 - SITE.len() {
             self.pad_to(0);
         }
         self.site_here()
@@ -69,21 +94,16 @@ impl Asm {
 
     /// A site, wherever it comes to be.
     pub fn site_here(&mut self) -> &mut Asm {
-        self.emit(&[0x3d, 0, 0, 0, 0]);
-        let ret_offset = self.bytes.len() as u32;
-        self.sites.push(SiteDesc { ret_offset, len: 5 });
+        self.emit(&SITE);
+        self.sites.push(SiteDesc {
+            ret_offset: self.bytes.len() as u32,
+            len: SITE.len() as u8,
+        });
         self
     }
 
     pub fn here(&self) -> usize {
         self.bytes.len()
-    }
-
-    /// `jnz` back to an earlier place.
-    pub fn jnz(&mut self, target: usize) -> &mut Asm {
-        let displacement = target as i64 - (self.here() as i64 + 6);
-        self.emit(&[0x0f, 0x85])
-            .emit(&(displacement as i32).to_le_bytes())
     }
 
     pub fn publish(&self, space: &Arc<CodeSpace>) -> Code {
@@ -94,20 +114,6 @@ impl Asm {
             .publish(&self.bytes, &self.sites)
             .expect("the code can be published")
     }
-}
-
-/// `fn(n)`: passes `sites` sites in a row, `n` times.
-pub fn loop_over(sites: usize) -> Asm {
-    let mut asm = Asm::new();
-    asm.emit(&[0x53]).emit(&[0x48, 0x89, 0xfb]); // push rbx; mov rbx, rdi
-    asm.pad_to(0);
-    let start = asm.here();
-    for _ in 0..sites {
-        asm.site();
-    }
-    asm.emit(&[0x48, 0xff, 0xcb]).jnz(start); // dec rbx; jnz start
-    asm.emit(&[0x5b, 0xc3]); // pop rbx; ret
-    asm
 }
 
 /// Calls code that takes an integer and returns one.
@@ -134,4 +140,20 @@ pub fn interrupt(thread: libc::pthread_t) {
     });
     // SAFETY: the caller says that the thread is there.
     assert_eq!(unsafe { libc::pthread_kill(thread, libc::SIGUSR1) }, 0);
+}
+
+/// This program again, to run one of its tests alone in a process of its own. `NOPAL_TEST_RUNNER` is the
+/// program that runs it, if the system cannot.
+pub fn this_program(test: &str) -> Command {
+    let program = std::env::current_exe().expect("the program has a path");
+    let mut command = match std::env::var_os("NOPAL_TEST_RUNNER") {
+        Some(runner) => {
+            let mut command = Command::new(runner);
+            command.arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
+    command.args(["--exact", test, "--nocapture"]);
+    command
 }

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 
 use super::common;
-use super::common::{Asm, PROTOCOLS, call, config, loop_over, space};
+use super::common::{
+    BROADCASTS, PROTOCOLS, SP, SPREAD_FRAME, call, config, loop_over, space, spread,
+};
 use nopal_live::{CodeSpace, Counters, Error, SiteId, VectorState};
 
 #[test]
@@ -92,7 +94,8 @@ fn more_sites_than_a_block_of_stubs() {
         .enable_all(code.sites(), &hook)
         .commit()
         .unwrap();
-    assert_eq!((commit.changed, commit.broadcasts), (1000, 2));
+    let (_, [fresh, ..]) = BROADCASTS[0];
+    assert_eq!((commit.changed, commit.broadcasts), (1000, fresh));
     call(&code, 3);
     assert!(hook.counts().iter().all(|&(_, count)| count == 3));
     assert_eq!(hook.counts().len(), 1000);
@@ -135,29 +138,6 @@ fn once_hooks_report_each_site_once() {
     }
 }
 
-/// `fn(x)`: moves `x` to every general register, passes a site, and returns `rax + r15`.
-fn spread() -> Asm {
-    let mut asm = Asm::new();
-    // push rbp; mov rbp, rsp; push rbx; push r12; push r13; push r14; push r15; push rdi
-    asm.emit(&[0x55, 0x48, 0x89, 0xe5, 0x53, 0x41, 0x54, 0x41, 0x55]);
-    asm.emit(&[0x41, 0x56, 0x41, 0x57, 0x57]);
-    // mov rax, rdi; mov r15, rdi; movq xmm3, rdi
-    asm.emit(&[
-        0x48, 0x89, 0xf8, 0x49, 0x89, 0xff, 0x66, 0x48, 0x0f, 0x6e, 0xdf,
-    ]);
-    asm.site();
-    // movq rcx, xmm3; add rax, r15; add rax, rcx; add rax, [rbp - 48]
-    asm.emit(&[
-        0x66, 0x48, 0x0f, 0x7e, 0xd9, 0x4c, 0x01, 0xf8, 0x48, 0x01, 0xc8,
-    ]);
-    asm.emit(&[0x48, 0x03, 0x45, 0xd0]);
-    // pop rdi; pop r15; pop r14; pop r13; pop r12; pop rbx; pop rbp; ret
-    asm.emit(&[
-        0x5f, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5b, 0x5d, 0xc3,
-    ]);
-    asm
-}
-
 #[test]
 fn call_hooks_read_and_write_the_frame() {
     for vector_state in [VectorState::Full, VectorState::Xmm] {
@@ -166,28 +146,29 @@ fn call_hooks_read_and_write_the_frame() {
         let asm = spread();
         let code = asm.publish(&space);
         let site = code.site(0).unwrap();
+        let (depth, slot_offset) = SPREAD_FRAME;
         let return_address = code.base() + asm.sites[0].ret_offset as usize;
         let seen = Arc::new(Mutex::new(Vec::new()));
         let hook = space.call_hook({
             let seen = Arc::clone(&seen);
             move |site, frame| {
-                let xmm = u64::from_le_bytes(frame.xmm(3)[..8].try_into().unwrap());
-                // SAFETY: the code pushed rdi there.
-                let slot: u64 = unsafe { frame.slot(-48) };
+                let vector = u64::from_le_bytes(frame.vector(3)[..8].try_into().unwrap());
+                // SAFETY: the code keeps its argument there.
+                let slot: u64 = unsafe { frame.slot(slot_offset) };
                 seen.lock()
                     .unwrap()
-                    .push((site, frame.gpr(0), frame.gpr(15), xmm, slot));
+                    .push((site, frame.gpr(0), frame.gpr(15), vector, slot));
                 assert_eq!(frame.return_address(), return_address);
-                assert_eq!(frame.sp(), frame.fp() - 48);
-                assert_eq!(frame.gpr(4), frame.sp() as u64);
+                assert_eq!(frame.sp(), frame.fp() - depth);
+                assert_eq!(frame.gpr(SP), frame.sp() as u64);
                 frame.set_gpr(0, 1);
                 frame.set_gpr(15, 20);
-                frame.set_gpr(4, 0xdead);
-                let mut lanes = frame.xmm(3);
+                frame.set_gpr(SP, 0xdead);
+                let mut lanes = frame.vector(3);
                 lanes[..8].copy_from_slice(&300u64.to_le_bytes());
-                frame.set_xmm(3, lanes);
+                frame.set_vector(3, lanes);
                 // SAFETY: as above; the code adds what it finds there.
-                unsafe { frame.set_slot(-48, 4000u64) };
+                unsafe { frame.set_slot(slot_offset, 4000u64) };
             }
         });
         let hook = hook.unwrap();

@@ -1,7 +1,8 @@
 //! Tests of everything that a space does, whatever its memory is like: the root of each test binary says
 //! what it is to be like in `configure`.
 
-mod common;
+pub mod common;
+#[cfg(target_arch = "x86_64")]
 mod foreign;
 mod hooks;
 mod patches;
@@ -9,4 +10,6 @@ mod robustness;
 mod signals;
 mod spaces;
 mod torture;
+#[cfg_attr(target_arch = "aarch64", path = "vectors_aarch64.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "vectors_x64.rs")]
 mod vectors;

@@ -1,6 +1,6 @@
 //! What a patch transaction promises.
 
-use super::common::{PROTOCOLS, call, effective, loop_over, space};
+use super::common::{BROADCASTS, PROTOCOLS, call, effective, loop_over, space};
 use nopal_live::{Commit, Error, Protocol, SiteId};
 
 #[test]
@@ -22,10 +22,7 @@ fn nothing_happens_before_the_commit() {
 
 #[test]
 fn broadcasts_are_few_and_do_not_depend_on_the_number_of_sites() {
-    for (protocol, fresh, off, on_again, moved) in [
-        (Protocol::Direct, 2, 1, 1, 3),
-        (Protocol::Strict, 3, 2, 2, 3),
-    ] {
+    for (protocol, [fresh, off, on_again, moved]) in BROADCASTS {
         let space = space(protocol);
         if effective(&space, protocol) != protocol {
             continue;
@@ -133,11 +130,12 @@ fn the_protocol_can_be_chosen_per_commit() {
         };
         patch.commit().unwrap().broadcasts
     };
-    assert_eq!(broadcasts(Protocol::Direct, true), 2);
+    let [(_, [fresh, ..]), (_, [_, _, strict, _])] = BROADCASTS;
+    assert_eq!(broadcasts(Protocol::Direct, true), fresh);
     assert_eq!(broadcasts(Protocol::Direct, false), 1);
     let strict = match effective(&space, Protocol::Strict) {
         Protocol::Direct => 1,
-        Protocol::Strict => 2,
+        Protocol::Strict => strict,
     };
     assert_eq!(broadcasts(Protocol::Strict, true), strict);
     assert_eq!(broadcasts(Protocol::Direct, false), 1);

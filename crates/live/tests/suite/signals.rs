@@ -1,11 +1,9 @@
 //! SIGTRAP that is not ours goes where it would have gone.
 
-use std::arch::asm;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::common::{call, loop_over, space};
+use super::common::{after_breakpoint, breakpoint, call, loop_over, space, this_program};
 use nopal_live::Protocol;
 
 /// Makes sure that the crate's handler is installed.
@@ -22,16 +20,21 @@ fn strict_commit() {
     assert_eq!(hook.count(code.site(3).unwrap()), 2);
 }
 
-fn own_breakpoint() {
-    // SAFETY: raises SIGTRAP.
-    unsafe { asm!("int3", options(nomem, nostack)) };
-}
-
 static SEEN: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn count_signal(signal: libc::c_int) {
     assert_eq!(signal, libc::SIGTRAP);
     SEEN.fetch_add(1, Ordering::SeqCst);
+}
+
+extern "C" fn count_and_go_on(
+    signal: libc::c_int,
+    _: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    count_signal(signal);
+    // SAFETY: the context is that of this handler.
+    unsafe { after_breakpoint(context) };
 }
 
 /// What the child process of each test does.
@@ -41,9 +44,25 @@ fn child(case: &str) {
             // SAFETY: the handler is async-signal-safe.
             unsafe { libc::signal(libc::SIGTRAP, count_signal as *const () as usize) };
             strict_commit();
-            own_breakpoint();
             // SAFETY: sends a signal to this thread.
             unsafe { libc::raise(libc::SIGTRAP) };
+            assert_eq!(SEEN.load(Ordering::SeqCst), 1);
+        }
+        "handler with context" => {
+            // SAFETY: all zeros are a valid sigaction; the handler is async-signal-safe and of the type
+            // that the flag asks for.
+            unsafe {
+                let mut action: libc::sigaction = std::mem::zeroed();
+                action.sa_sigaction = count_and_go_on as *const () as usize;
+                action.sa_flags = libc::SA_SIGINFO;
+                assert_eq!(
+                    libc::sigaction(libc::SIGTRAP, &action, std::ptr::null_mut()),
+                    0
+                );
+            }
+            strict_commit();
+            breakpoint();
+            breakpoint();
             assert_eq!(SEEN.load(Ordering::SeqCst), 2);
         }
         "ignored" => {
@@ -55,7 +74,7 @@ fn child(case: &str) {
         }
         "default" => {
             strict_commit();
-            own_breakpoint();
+            breakpoint();
         }
         other => panic!("no case {other}"),
     }
@@ -65,10 +84,9 @@ const CASE: &str = "NOPAL_SIGNALS_TEST_CASE";
 
 /// Runs a case in a process of its own: what a signal does belongs to the whole process.
 fn run_case(case: &str) -> std::process::ExitStatus {
-    let mut command = Command::new(std::env::current_exe().unwrap());
     let (_, module) = module_path!().split_once("::").unwrap();
     let test = format!("{module}::in_a_process_of_its_own");
-    command.args(["--exact", &test, "--nocapture"]);
+    let mut command = this_program(&test);
     command.env(CASE, case).output().unwrap().status
 }
 
@@ -79,6 +97,7 @@ fn in_a_process_of_its_own() {
         return;
     }
     assert!(run_case("handler").success());
+    assert!(run_case("handler with context").success());
     assert!(run_case("ignored").success());
     assert_eq!(run_case("default").signal(), Some(libc::SIGTRAP));
 }

@@ -2,15 +2,8 @@
 
 use std::sync::Arc;
 
-use super::common::{Asm, call, config, loop_over, space};
+use super::common::{SITE, add, call, config, loop_over, space};
 use nopal_live::{CodeInfo, CodeSpace, Error, Protocol, SiteDefect, SiteDesc};
-
-/// `fn(x) -> x + n`.
-fn add(n: u8) -> Asm {
-    let mut asm = Asm::new();
-    asm.emit(&[0x48, 0x8d, 0x47, n, 0xc3]); // lea rax, [rdi + n]; ret
-    asm
-}
 
 #[test]
 fn code_runs_and_is_found_by_address() {
@@ -24,16 +17,16 @@ fn code_runs_and_is_found_by_address() {
     let code = allocation.publish(&bytes, &[]).unwrap();
     assert_eq!(
         (code.base(), code.len(), code.is_empty()),
-        (address, 5, false)
+        (address, bytes.len(), false)
     );
     assert_eq!(call(&code, 39), 42);
     let info = CodeInfo {
         base: address,
-        len: 5,
+        len: bytes.len(),
         tag: 0xfeed,
     };
-    assert_eq!(space.code_at(address + 4), Some(info));
-    assert_eq!(space.code_at(address + 5), None);
+    assert_eq!(space.code_at(address + bytes.len() - 1), Some(info));
+    assert_eq!(space.code_at(address + bytes.len()), None);
     assert!(!space.contains(space.base() - 1));
     assert!(!space.contains(space.base() + space.reserved()));
     assert!(!space.contains(main_address()));
@@ -128,7 +121,7 @@ fn wrong_input_is_refused() {
     ));
     let site = SiteDesc {
         ret_offset: 8,
-        len: 5,
+        len: SITE.len() as u8,
     };
     let outcome = space
         .allocate(64, 64)

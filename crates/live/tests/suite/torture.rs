@@ -1,20 +1,22 @@
 //! Threads run through sites at every offset a line allows, while another changes them.
 //!
-//! The code watches itself. A call leaves its return address below the stack pointer, where the code
-//! puts zero before each site: a call that was half made, or went elsewhere, shows at the pass where it
+//! The code watches itself. A call leaves its return address, on x86-64 below the stack pointer, on
+//! AArch64 in `x30`, where the code puts zero before each site: a call that was half made, or went elsewhere, shows at the pass where it
 //! happens. After each round over all sites the code compares every register with what it put
 //! there. In the end, the calls that the threads saw are the counts of the hooks.
 //!
 //! `NOPAL_TORTURE_TOGGLES` sets the number of site changes per protocol.
 
+use std::mem::offset_of;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::common;
-use super::common::{Asm, PROTOCOLS, config, space};
+use super::common::watched::{self, Fields};
+use super::common::{PROTOCOLS, config, space};
 use nopal_live::{Code, CodeSpace, CountHook, Counters, Protocol, SiteId};
 
-/// A site may start anywhere in a line, and end in the next.
+/// On x86-64, a site may start anywhere in a line, and end in the next.
 const SITES: usize = 64;
 /// Threads that run the code.
 const RUNNERS: usize = 2;
@@ -27,7 +29,7 @@ fn toggles() -> u64 {
     }
 }
 
-/// What a thread writes down; offsets are known to `watched_code`.
+/// What a thread writes down; the calls come first.
 #[repr(C)]
 struct Report {
     /// Calls seen at each site.
@@ -51,110 +53,11 @@ impl Report {
     }
 }
 
-const WRONG_CALLS: u32 = SITES as u32 * 8;
-const WRONG_REGISTERS: u32 = WRONG_CALLS + 8;
-const ROUNDS: u32 = WRONG_CALLS + 16;
-
-/// Appends a 32-bit displacement to an instruction.
-fn with_disp(asm: &mut Asm, opcode: &[u8], displacement: u32) {
-    asm.emit(opcode).emit(&displacement.to_le_bytes());
-}
-
-/// `[r14 + field] += (flag set)`, where `setcc` is the second byte of a `setcc al`.
-fn count_if(asm: &mut Asm, setcc: u8, field: u32) {
-    asm.emit(&[0x0f, setcc, 0xc0]); // setcc al
-    asm.emit(&[0x0f, 0xb6, 0xc0]); // movzx eax, al
-    with_disp(asm, &[0x49, 0x01, 0x86], field); // add [r14 + field], rax
-}
-
-/// Registers that hold a pattern across a round: `mov reg, imm64` and `cmp rax, reg`.
-const WATCHED: [([u8; 2], [u8; 3]); 9] = [
-    ([0x48, 0xb9], [0x48, 0x39, 0xc8]), // rcx
-    ([0x48, 0xba], [0x48, 0x39, 0xd0]), // rdx
-    ([0x48, 0xbe], [0x48, 0x39, 0xf0]), // rsi
-    ([0x48, 0xbf], [0x48, 0x39, 0xf8]), // rdi
-    ([0x49, 0xb8], [0x4c, 0x39, 0xc0]), // r8
-    ([0x49, 0xb9], [0x4c, 0x39, 0xc8]), // r9
-    ([0x49, 0xba], [0x4c, 0x39, 0xd0]), // r10
-    ([0x49, 0xbb], [0x4c, 0x39, 0xd8]), // r11
-    ([0x48, 0xbd], [0x48, 0x39, 0xe8]), // rbp
-];
-
-fn pattern(register: usize) -> u64 {
-    0x0123_4567_89ab_cdef_u64.rotate_left(7 * register as u32)
-}
-
-/// `fn(rounds, report: *mut Report)`.
-///
-/// In it, `rbx` counts rounds down, `r14` is `report`, `r12` and `r13` hold patterns, of which `rax`
-/// and `r15` are copies at each site; `[rsp]` holds `rsp` itself.
-fn watched_code() -> Asm {
-    let mut asm = Asm::new();
-    // push rbx; push rbp; push r12; push r13; push r14; push r15
-    asm.emit(&[0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57]);
-    // mov rbx, rdi; mov r14, rsi
-    asm.emit(&[0x48, 0x89, 0xfb, 0x49, 0x89, 0xf6]);
-    asm.emit(&[0x48, 0x83, 0xec, 0x08, 0x48, 0x89, 0x24, 0x24]); // sub rsp, 8; mov [rsp], rsp
-    asm.emit_u64(&[0x49, 0xbc], pattern(20)); // mov r12, imm64
-    asm.emit_u64(&[0x49, 0xbd], pattern(21)); // mov r13, imm64
-    let round = asm.here();
-    for (register, (load, _)) in WATCHED.iter().enumerate() {
-        asm.emit_u64(load, pattern(register));
-    }
-    // movq xmm0..7, r8; movq xmm8..15, r9
-    for xmm in 0..8u8 {
-        asm.emit(&[0x66, 0x49, 0x0f, 0x6e, 0xc0 | xmm << 3]);
-        asm.emit(&[0x66, 0x4d, 0x0f, 0x6e, 0xc1 | xmm << 3]);
-    }
-    for site in 0..SITES {
-        watched_site(&mut asm, site);
-    }
-    for (register, (_, compare)) in WATCHED.iter().enumerate() {
-        asm.emit_u64(&[0x48, 0xb8], pattern(register)).emit(compare);
-        count_if(&mut asm, 0x95, WRONG_REGISTERS); // setne
-    }
-    for xmm in 0..8u8 {
-        asm.emit(&[0x66, 0x48, 0x0f, 0x7e, 0xc0 | xmm << 3]); // movq rax, xmm
-        asm.emit(&[0x4c, 0x39, 0xc0]); // cmp rax, r8
-        count_if(&mut asm, 0x95, WRONG_REGISTERS);
-        asm.emit(&[0x66, 0x4c, 0x0f, 0x7e, 0xc0 | xmm << 3]); // movq rax, xmm + 8
-        asm.emit(&[0x4c, 0x39, 0xc8]); // cmp rax, r9
-        count_if(&mut asm, 0x95, WRONG_REGISTERS);
-    }
-    asm.emit(&[0x48, 0x39, 0x24, 0x24]); // cmp [rsp], rsp
-    count_if(&mut asm, 0x95, WRONG_REGISTERS);
-    with_disp(&mut asm, &[0x49, 0xff, 0x86], ROUNDS); // inc qword [r14 + ROUNDS]
-    asm.emit(&[0x48, 0xff, 0xcb]).jnz(round); // dec rbx; jnz round
-    asm.emit(&[0x48, 0x83, 0xc4, 0x08]); // add rsp, 8
-    // pop r15; pop r14; pop r13; pop r12; pop rbp; pop rbx; ret
-    asm.emit(&[
-        0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3,
-    ]);
-    asm
-}
-
-/// A site at offset `site` of a line, with zero where a call would leave its return address.
-fn watched_site(asm: &mut Asm, site: usize) {
-    asm.emit(&[0x48, 0xc7, 0x44, 0x24, 0xf8, 0, 0, 0, 0]); // mov qword [rsp - 8], 0
-    asm.emit(&[0x4c, 0x89, 0xe0, 0x4d, 0x89, 0xef]); // mov rax, r12; mov r15, r13
-    asm.pad_to(site);
-    asm.site_here();
-    let end = asm.here();
-    asm.emit(&[0x4c, 0x39, 0xe0]); // cmp rax, r12
-    count_if(asm, 0x95, WRONG_REGISTERS); // setne
-    asm.emit(&[0x4d, 0x39, 0xef]); // cmp r15, r13
-    count_if(asm, 0x95, WRONG_REGISTERS);
-    let back = end as i64 - (asm.here() as i64 + 7);
-    with_disp(asm, &[0x4c, 0x8d, 0x3d], back as u32); // lea r15, [rip + end of the site]
-    asm.emit(&[0x4c, 0x39, 0x7c, 0x24, 0xf8]); // cmp [rsp - 8], r15
-    count_if(asm, 0x94, site as u32 * 8); // sete
-    asm.emit(&[0x4c, 0x39, 0x7c, 0x24, 0xf8]); // cmp [rsp - 8], r15
-    asm.emit(&[0x0f, 0x95, 0xc0]); // setne al
-    asm.emit(&[0x48, 0x83, 0x7c, 0x24, 0xf8, 0x00]); // cmp qword [rsp - 8], 0
-    asm.emit(&[0x41, 0x0f, 0x95, 0xc7]); // setne r15b
-    asm.emit(&[0x44, 0x20, 0xf8]); // and al, r15b
-    count_if(asm, 0x95, WRONG_CALLS);
-}
+const FIELDS: Fields = Fields {
+    wrong_calls: offset_of!(Report, wrong_calls) as u32,
+    wrong_registers: offset_of!(Report, wrong_registers) as u32,
+    rounds: offset_of!(Report, rounds) as u32,
+};
 
 /// The code, two hooks to change between, and what is expected of them.
 struct Torture {
@@ -174,9 +77,10 @@ impl Torture {
             .protocol(protocol)
             .counters(counters);
         let space = CodeSpace::new(&config).unwrap();
-        let asm = watched_code();
+        let asm = watched::code(SITES, &FIELDS);
         for (site, description) in asm.sites.iter().enumerate() {
-            assert_eq!(description.ret_offset as usize % 64, (site + 5) % 64);
+            let end = description.ret_offset as usize % 64;
+            assert_eq!(end, watched::end_in_line(site));
         }
         let code = asm.publish(&space);
         let sites: Vec<SiteId> = code.sites().collect();
@@ -192,7 +96,7 @@ impl Torture {
     }
 
     fn run(&self, runner: usize, rounds: u64) {
-        // SAFETY: `watched_code` is a function of this type; the report's fields are atomic.
+        // SAFETY: `watched::code` is a function of this type; the report's fields are atomic.
         let function: extern "C" fn(u64, *const Report) =
             unsafe { std::mem::transmute(self.code.base()) };
         function(rounds, &self.reports[runner]);

@@ -88,7 +88,7 @@ impl SiteFrame {
         }
     }
 
-    fn xmm_ptr(&self, number: u8) -> *mut [u8; 16] {
+    fn vector_ptr(&self, number: u8) -> *mut [u8; 16] {
         assert!(number < 16, "no vector register {number} in the frame");
         // SAFETY: by the invariant of `new`, `raw` is valid and `vector_stride` is at most 64, so
         // that the register lies inside `vectors`.
@@ -103,18 +103,28 @@ impl SiteFrame {
     ///
     /// # Panics
     /// If `number` is 16 or more.
-    pub fn xmm(&self, number: u8) -> [u8; 16] {
-        // SAFETY: xmm_ptr points to initialized bytes of the frame.
-        unsafe { self.xmm_ptr(number).read() }
+    pub fn vector(&self, number: u8) -> [u8; 16] {
+        // SAFETY: vector_ptr points to initialized bytes of the frame.
+        unsafe { self.vector_ptr(number).read() }
     }
 
     /// Sets the low 128 bits of a vector register; bits above stay as they were.
     ///
     /// # Panics
     /// If `number` is 16 or more.
+    pub fn set_vector(&mut self, number: u8, value: [u8; 16]) {
+        // SAFETY: vector_ptr points to bytes of the frame.
+        unsafe { self.vector_ptr(number).write(value) };
+    }
+
+    /// [`vector`](Self::vector) by its name on x86-64.
+    pub fn xmm(&self, number: u8) -> [u8; 16] {
+        self.vector(number)
+    }
+
+    /// [`set_vector`](Self::set_vector) by its name on x86-64.
     pub fn set_xmm(&mut self, number: u8, value: [u8; 16]) {
-        // SAFETY: xmm_ptr points to bytes of the frame.
-        unsafe { self.xmm_ptr(number).write(value) };
+        self.set_vector(number, value);
     }
 
     /// The address after the site.

@@ -13,7 +13,9 @@ pub(crate) use frame::RawFrame;
 pub use frame::SiteFrame;
 pub(crate) use percpu::{current_cpu, increment};
 pub(crate) use site::{
-    FILL, SITE_LEN, can_be_site, function_returning, read_tail, site_end_after_trap, tail_for,
-    write_head, write_tail,
+    FILL, MAX_RESERVE, SHAPE, SITE_ALIGN, SITE_LEN, can_be_site, function_returning, read_tail,
+    site_end_after_trap, tail_for, write_head, write_tail,
 };
+#[cfg(test)]
+pub(crate) use site::{OFF_FORM, sample};
 pub(crate) use stub::{BlockData, STUB_SIZE, block_size, interrupted_site, write_stubs};

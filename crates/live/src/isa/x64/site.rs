@@ -3,10 +3,15 @@
 
 use std::arch::asm;
 
-use crate::isa::Head;
+use crate::isa::{Head, Shape};
 
 /// Bytes in a site.
 pub(crate) const SITE_LEN: usize = 5;
+/// What the start of a site must be a multiple of.
+pub(crate) const SITE_ALIGN: usize = 1;
+pub(crate) const SHAPE: Shape = Shape::HeadAndTail;
+/// Every near call must reach every stub, and every stub its data.
+pub(crate) const MAX_RESERVE: usize = (2 << 30) - (1 << 20);
 
 const CALL: u8 = 0xe8;
 const CMP_EAX: u8 = 0x3d;
@@ -16,6 +21,10 @@ const INT3: u8 = 0xcc;
 
 /// What unused code memory is filled with.
 pub(crate) const FILL: u8 = INT3;
+
+/// A site that is off.
+#[cfg(test)]
+pub(crate) const OFF_FORM: [u8; SITE_LEN] = [CMP_EAX, 0, 0, 0, 0];
 
 /// Whether a site can be made of these bytes: an off form, a call, or NOPs.
 pub(crate) fn can_be_site(bytes: &[u8]) -> bool {
@@ -51,7 +60,7 @@ pub(crate) fn function_returning(value: u32) -> [u8; 6] {
 /// `site` is a site's first byte in a writable view of its code.
 pub(crate) unsafe fn write_head(site: *mut u8, head: Head) {
     let byte = match head {
-        Head::On => CALL,
+        Head::On(_) => CALL,
         Head::Off => CMP_EAX,
         Head::Trap => INT3,
     };
@@ -100,6 +109,13 @@ pub(crate) fn site_end_after_trap(pc: usize) -> usize {
     pc.wrapping_add(SITE_LEN - 1)
 }
 
+/// What tests put before and after sites to make a function of them.
+#[cfg(test)]
+pub(crate) mod sample {
+    pub(crate) const START: [u8; 0] = [];
+    pub(crate) const END: [u8; 1] = [0xc3]; // ret
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,13 +123,14 @@ mod tests {
     #[test]
     fn forms() {
         let mut site = [CMP_EAX, 0, 0, 0, 0, 0x90];
+        assert_eq!(site[..5], OFF_FORM);
         assert!(can_be_site(&site[..5]));
         let tail = tail_for(0x1000, 0x40);
         // SAFETY: a local array stands for the writable view.
         unsafe {
             write_tail(site.as_mut_ptr(), tail);
             assert_eq!(site, [CMP_EAX, 0x40, 0xf0, 0xff, 0xff, 0x90]);
-            write_head(site.as_mut_ptr(), Head::On);
+            write_head(site.as_mut_ptr(), Head::On(tail));
             assert_eq!(site[0], CALL);
             write_head(site.as_mut_ptr(), Head::Trap);
             assert_eq!(site[0], INT3);

@@ -239,31 +239,44 @@ impl CodeFile {
 }
 
 /// Tells a forked child from the process that created the guard, by a page that the kernel wipes in
-/// the child.
-pub(crate) struct ForkGuard(Reservation);
+/// the child; where it does not, by its number.
+pub(crate) struct ForkGuard {
+    page: Reservation,
+    /// The creator, if the page is of no use.
+    creator: Option<u32>,
+}
 
 impl ForkGuard {
     pub(crate) fn new() -> Result<ForkGuard> {
+        /// Nothing that a kernel knows.
+        const NO_ADVICE: libc::c_int = 0x7fff;
         let page = Reservation::new(page_size())?;
         page.commit_data(0, page.len())?;
-        // SAFETY: the page belongs to the reservation.
-        let result =
-            unsafe { libc::madvise(page.base().cast(), page.len(), libc::MADV_WIPEONFORK) };
-        if result != 0 {
+        let advise = |advice| {
+            // SAFETY: the page belongs to the reservation.
+            let result = unsafe { libc::madvise(page.base().cast(), page.len(), advice) };
+            result == 0
+        };
+        if !advise(libc::MADV_WIPEONFORK) {
             return Err(last_error("mark a page to be wiped on fork"));
         }
-        let guard = ForkGuard(page);
+        // User-mode emulators follow no advice, and accept any.
+        let creator = advise(NO_ADVICE).then(std::process::id);
+        let guard = ForkGuard { page, creator };
         guard.mark().store(1, Ordering::Relaxed);
         Ok(guard)
     }
 
     fn mark(&self) -> &AtomicU8 {
         // SAFETY: the page is mapped for reading and writing as long as the guard lives.
-        unsafe { AtomicU8::from_ptr(self.0.base()) }
+        unsafe { AtomicU8::from_ptr(self.page.base()) }
     }
 
     /// Whether this process is a forked child of the creator.
     pub(crate) fn is_forked(&self) -> bool {
         self.mark().load(Ordering::Relaxed) == 0
+            || self
+                .creator
+                .is_some_and(|creator| creator != std::process::id())
     }
 }

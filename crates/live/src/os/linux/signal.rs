@@ -1,7 +1,6 @@
 //! The handlers for SIGTRAP and SIGSEGV.
 //!
-//! Sources: `sigaction(2)`; `arch/x86/kernel/traps.c` (`int3` is reported with `SI_KERNEL` and the
-//! address after the instruction).
+//! Source: `sigaction(2)`.
 
 use std::io;
 use std::mem::{self, MaybeUninit};
@@ -80,12 +79,10 @@ impl Handler {
 unsafe extern "C" fn on_trap(signal: c_int, info: *mut siginfo_t, ucontext: *mut c_void) {
     // SAFETY: the kernel passes valid pointers to a SA_SIGINFO handler.
     unsafe {
-        if (*info).si_code == libc::SI_KERNEL {
-            let pc = context::program_counter(ucontext);
-            if let Some(after) = trap::resume_address(*pc as usize) {
-                *pc = after as _;
-                return;
-            }
+        let pc = context::after_breakpoint(info, ucontext);
+        if let Some(resume) = pc.and_then(trap::resume_address) {
+            context::set_program_counter(ucontext, resume);
+            return;
         }
         pass_on(&TRAP, signal, info, ucontext);
     }
@@ -97,7 +94,7 @@ unsafe extern "C" fn on_fault(signal: c_int, info: *mut siginfo_t, ucontext: *mu
     // SAFETY: the kernel passes valid pointers to a SA_SIGINFO handler.
     unsafe {
         if (*info).si_code == SEGV_ACCERR
-            && context::is_fetch(ucontext)
+            && context::is_fetch(info, ucontext)
             && trap::wait_for_code((*info).si_addr() as usize)
         {
             return;

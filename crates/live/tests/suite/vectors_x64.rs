@@ -1,7 +1,5 @@
 //! Vector registers survive a call hook that overwrites all of them.
 
-#![cfg(target_arch = "x86_64")]
-
 use std::arch::{asm, global_asm, is_x86_feature_detected};
 use std::slice;
 
@@ -168,8 +166,8 @@ fn check(state: VectorState, blob: Blob, width: usize, stored: usize) {
     let code = allocation.publish(bytes, &[site]).unwrap();
     let avx512 = stored == 64;
     let hook = space.call_hook(move |_, frame| {
-        let seen = frame.xmm(15);
-        frame.set_xmm(15, seen.map(|byte| !byte));
+        let seen = frame.vector(15);
+        frame.set_vector(15, seen.map(|byte| !byte));
         overwrite_all(avx512);
     });
     let hook = hook.unwrap();

@@ -7,31 +7,35 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+#[cfg_attr(target_arch = "aarch64", path = "aarch64.rs")]
+#[cfg_attr(target_arch = "x86_64", path = "x64.rs")]
+mod arch;
+
+use arch::{NOP, SITE, STRIDE};
 use nopal_live::{Code, CodeSpace, Error, Hook, Protocol, SiteDesc, SpaceConfig, VectorState};
 
 /// `fn(n)`: a loop of `n` rounds over `middle`, which is a site if `site` says so.
 fn publish_loop(space: &Arc<CodeSpace>, middle: &[u8], site: bool) -> Result<Code, Error> {
-    let mut bytes = vec![0x53, 0x48, 0x89, 0xfb]; // push rbx; mov rbx, rdi
-    bytes.resize(32, 0x90);
-    bytes.extend_from_slice(middle);
-    let ret_offset = bytes.len() as u32;
-    bytes.extend([0x48, 0xff, 0xcb]); // dec rbx
-    let back = -(middle.len() as i8) - 5;
-    bytes.extend([0x75, back as u8]); // jnz
-    bytes.extend([0x5b, 0xc3]); // pop rbx; ret
-    let sites = [SiteDesc { ret_offset, len: 5 }];
+    let (bytes, end) = arch::loop_over(middle);
+    let sites = [description(end)];
     let sites = if site { &sites[..] } else { &[] };
     space.allocate(bytes.len(), 64)?.publish(&bytes, sites)
 }
 
-/// `count` sites, eight to a line, never run.
+fn description(end: usize) -> SiteDesc {
+    SiteDesc {
+        ret_offset: end as u32,
+        len: SITE.len() as u8,
+    }
+}
+
+/// `count` sites in a row, never run.
 fn publish_many(space: &Arc<CodeSpace>, count: usize) -> Result<Code, Error> {
-    let mut bytes = vec![0x90; count * 8];
+    let mut bytes = vec![0; count * STRIDE];
     let mut sites = Vec::new();
-    for (i, site) in bytes.chunks_exact_mut(8).enumerate() {
-        site[..5].copy_from_slice(&[0x3d, 0, 0, 0, 0]);
-        let ret_offset = i as u32 * 8 + 5;
-        sites.push(SiteDesc { ret_offset, len: 5 });
+    for (i, site) in bytes.chunks_exact_mut(STRIDE).enumerate() {
+        site[..SITE.len()].copy_from_slice(SITE);
+        sites.push(description(i * STRIDE + SITE.len()));
     }
     space.allocate(bytes.len(), 64)?.publish(&bytes, &sites)
 }
@@ -75,12 +79,12 @@ fn with_hook(code: &Code, hook: &dyn Hook) -> Result<f64, Error> {
 
 fn passes() -> Result<(), Error> {
     let space = CodeSpace::new(&SpaceConfig::new())?;
-    let nop = publish_loop(&space, &[0x0f, 0x1f, 0x44, 0, 0], false)?;
+    let nop = publish_loop(&space, NOP, false)?;
     let bare = publish_loop(&space, &[], false)?;
-    let site = publish_loop(&space, &[0x3d, 0, 0, 0, 0], true)?;
+    let site = publish_loop(&space, SITE, true)?;
     println!("a round of a loop with");
     println!("  nothing in it       {:8.2} ns", per_round(&bare));
-    println!("  a 5-byte NOP        {:8.2} ns", per_round(&nop));
+    println!("  a NOP of its size   {:8.2} ns", per_round(&nop));
     println!("  a site, off         {:8.2} ns", per_round(&site));
     println!(
         "  a site, counted     {:8.2} ns",
@@ -92,7 +96,7 @@ fn passes() -> Result<(), Error> {
     );
     for state in [VectorState::Xmm, VectorState::Full] {
         let space = CodeSpace::new(SpaceConfig::new().vector_state(state))?;
-        let site = publish_loop(&space, &[0x3d, 0, 0, 0, 0], true)?;
+        let site = publish_loop(&space, SITE, true)?;
         let hook = space.call_hook(|site, _| {
             black_box(site);
         })?;
@@ -105,7 +109,7 @@ fn passes() -> Result<(), Error> {
 fn toggles(busy: bool) -> Result<(), Error> {
     for protocol in [Protocol::Direct, Protocol::Strict] {
         let space = CodeSpace::new(SpaceConfig::new().protocol(protocol))?;
-        let running = publish_loop(&space, &[0x3d, 0, 0, 0, 0], true)?;
+        let running = publish_loop(&space, SITE, true)?;
         let hook = space.count_hook()?;
         let stop = AtomicBool::new(!busy);
         std::thread::scope(|scope| {
