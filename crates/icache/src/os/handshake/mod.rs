@@ -198,6 +198,7 @@ pub(super) fn sync_core() -> Result<(), Error> {
         patience: Patience::new(),
         found: 0,
         pending: 0,
+        missed: 0,
     };
     while !broadcast.pass()? {
         if broadcast.patience.is_over() {
@@ -220,7 +221,12 @@ struct Broadcast {
     found: usize,
     /// Requests that have not been waited for.
     pending: usize,
+    /// Walks that did not come by this thread.
+    missed: u32,
 }
+
+/// So many walks may end early, as they do when threads come and go, before they come by this thread.
+const MAX_MISSED: u32 = 100;
 
 impl From<Errno> for Error {
     /// Threads cannot be listed.
@@ -242,8 +248,12 @@ impl Broadcast {
         let whole = TIDS.retain(threads::exists);
         self.wait_for_all()?;
         if !TIDS.contains(self.me) {
-            // The list is of another PID namespace than system calls are.
-            return Err(Error::Unsupported { errno: libc::ESRCH });
+            self.missed += 1;
+            return match self.missed {
+                // The list is of another PID namespace than system calls are.
+                MAX_MISSED => Err(Error::Unsupported { errno: libc::ESRCH }),
+                _ => Ok(false),
+            };
         }
         Ok(whole && (self.found == 0 || isa::KERNEL_EXIT_SYNCHRONIZES))
     }
