@@ -3,6 +3,10 @@
 use super::Asm;
 use nopal_live::Protocol;
 
+/// The end of every function here.
+pub const RET: [u8; 4] = [0xc0, 0x03, 0x5f, 0xd6];
+pub const RETURN_ZERO: [u8; 8] = [0, 0, 0x80, 0xd2, 0xc0, 0x03, 0x5f, 0xd6]; // movz x0, #0; ret
+
 /// A site, off.
 pub const SITE: [u8; 4] = [0x1f, 0x20, 0x03, 0xd5];
 pub const NOP: [u8; 4] = SITE;

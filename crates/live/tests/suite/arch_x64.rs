@@ -3,6 +3,10 @@
 use super::Asm;
 use nopal_live::Protocol;
 
+/// The end of every function here.
+pub const RET: [u8; 1] = [0xc3];
+pub const RETURN_ZERO: [u8; 3] = [0x31, 0xc0, 0xc3]; // xor eax, eax; ret
+
 /// A site, off.
 pub const SITE: [u8; 5] = [0x3d, 0, 0, 0, 0];
 pub const NOP: [u8; 1] = [0x90];

@@ -60,10 +60,9 @@ fn signals_interrupt_commits_anywhere() {
     };
     for protocol in PROTOCOLS {
         let space = space(protocol);
-        // The last register the loop writes is its counter, in rax: zero.
         let mut asm = loop_over(40);
-        asm.bytes.pop();
-        asm.emit(&[0x31, 0xc0, 0xc3]); // xor eax, eax; ret
+        asm.bytes.truncate(asm.bytes.len() - common::RET.len());
+        asm.emit(&common::RETURN_ZERO);
         let code = asm.publish(&space);
         let sites: Vec<SiteId> = code.sites().collect();
         let hook = space.count_hook().unwrap();
