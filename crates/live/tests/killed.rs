@@ -6,10 +6,10 @@ mod common;
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
-use common::{PROTOCOLS, call, loop_over, space};
+use common::{PROTOCOLS, call, loop_over, space, this_program};
 use nopal_live::SpaceConfig;
 
 fn configure(_: &mut SpaceConfig) {}
@@ -75,8 +75,7 @@ fn killed_at_random() {
     let before = names();
     let mut random = 0x2545_f491_4f6c_dd1d_u64;
     for _ in 0..15 {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "killed_at_random", "--nocapture"]);
+        let mut command = this_program("killed_at_random");
         let child = command.env(CHILD, "1").stdout(Stdio::piped()).spawn();
         let mut child = child.unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
