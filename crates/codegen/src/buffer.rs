@@ -117,14 +117,37 @@ impl Sink for Counter {
     fn fail(&mut self, _error: EncodeError) {}
 }
 
-/// An instruction of up to 15 bytes. The last byte has their number, and whether it is open: it
+/// An instruction of up to 14 bytes. The byte after the last has their number, and whether it is open: it
 /// depends on something that is known later, or cannot be expressed.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Piece(u128);
 
+/// A [`Piece`] that is closed, small enough to take the place of the instruction whose bytes it has.
+pub(crate) type PackedPiece = [u8; 15];
+
 impl Piece {
-    const LEN_SHIFT: u32 = 120;
-    const OPEN: u128 = 1 << 127;
+    /// The most bytes.
+    const MAX: u32 = 14;
+    const LEN_SHIFT: u32 = 8 * Self::MAX;
+    const OPEN: u128 = 1 << (Self::LEN_SHIFT + 7);
+
+    #[inline(always)]
+    pub(crate) fn pack(self) -> PackedPiece {
+        debug_assert!(self.is_closed());
+        let mut packed = PackedPiece::default();
+        packed.copy_from_slice(&self.0.to_le_bytes()[..15]);
+        packed
+    }
+
+    #[inline(always)]
+    pub(crate) fn unpack(packed: &PackedPiece) -> Piece {
+        // Two loads that overlap.
+        let [low, high] = [0, 7].map(|at| {
+            let bytes = packed[at..at + 8].try_into().expect("eight bytes");
+            u64::from_le_bytes(bytes)
+        });
+        Piece(u128::from(low) | u128::from(high >> 8) << 64)
+    }
 
     /// The low `len` bytes of `bytes`, up to 8; the others are 0.
     #[inline(always)]
@@ -141,10 +164,10 @@ impl Piece {
         Piece(u128::from(low) | u128::from(high) << 64)
     }
 
-    /// Append the low `len` bytes of `bytes`, 1 to 8. No more than 15 may be there then.
+    /// Append the low `len` bytes of `bytes`, 1 to 8. No more than 14 may be there then.
     #[inline(always)]
     fn append(&mut self, bytes: u64, len: u32) {
-        debug_assert!(self.len() + len < 16);
+        debug_assert!(self.len() + len <= Self::MAX);
         let bytes = bytes & (u64::MAX >> (64 - 8 * len));
         self.0 |= u128::from(bytes) << (8 * self.len());
         self.0 += u128::from(len) << Self::LEN_SHIFT;
@@ -253,8 +276,6 @@ struct DeferredTrap {
 #[derive(Default)]
 pub(crate) struct EncodeScratch {
     pub(crate) labels: Vec<LabelState>,
-    /// The bytes of each instruction.
-    pub(crate) pieces: Vec<Piece>,
     /// The decision for each branch, last branch first.
     pub(crate) branches: Vec<Branch>,
     /// The labels measured, last label first.

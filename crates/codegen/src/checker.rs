@@ -68,6 +68,12 @@ pub(crate) enum Symbolic {
         dst: CheckLoc,
         src: CheckLoc,
     },
+    /// A copy that leaves the same in a register on the way.
+    CopyVia {
+        dst: CheckLoc,
+        src: CheckLoc,
+        via: PReg,
+    },
     Const {
         dst: CheckLoc,
         bits: u64,
@@ -415,6 +421,11 @@ impl<I: Check> Checker<'_, I> {
                 if matches!(src, CheckLoc::StackArea(_)) {
                     symbols.push(Symbol::Temporary);
                 }
+                state.insert(self.cell(dst), symbols);
+            }
+            Symbolic::CopyVia { dst, src, via } => {
+                let symbols = state.get(&self.cell(src)).cloned().unwrap_or_default();
+                state.insert(CheckLoc::Reg(via), symbols.clone());
                 state.insert(self.cell(dst), symbols);
             }
             Symbolic::Const { dst, bits } => {

@@ -224,7 +224,7 @@ impl Context {
                     &mut self.select,
                 )?;
                 done(Phase::Select);
-                encode::encode(&self.x64, func, &mut self.code, &mut self.encode)?;
+                encode::encode(&mut self.x64, func, &mut self.code, &mut self.encode)?;
                 done(Phase::Encode);
             }
         }

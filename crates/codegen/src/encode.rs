@@ -7,7 +7,7 @@
 
 use crate::buffer::{
     BackwardBranch, Branch, Buffer, EncodeError, EncodeScratch, FixupForm, MAX_CODE, NO_BRANCH,
-    Piece, Sink,
+    PackedPiece, Piece, Sink,
 };
 use crate::label::Label;
 use crate::selected::{Chunk, Frame, Selected, SelectedHandler, SelectedLoc};
@@ -69,7 +69,11 @@ pub(crate) trait Encode: Copy {
     /// Write the prologue.
     fn prologue(frame: &Self::Frame<'_>, buffer: &mut Buffer<'_>);
 
-    /// Measure the instruction. Its bytes go to `piece`, which is left empty or open if more is
+    /// What stands in the place of an instruction whose bytes are known.
+    fn known(bytes: PackedPiece) -> Self;
+    /// The bytes, if [`Encode::known`] made it.
+    fn bytes(&self) -> Option<&PackedPiece>;
+    /// Measure the instruction. Its bytes go to `piece`, which is empty, and left so or open if more is
     /// needed than they.
     fn measure(&self, frame: &Self::Frame<'_>, piece: &mut Piece) -> Measure;
     /// Write the instruction. Each one measured as a branch takes [`Buffer::next_branch`].
@@ -101,17 +105,22 @@ const SITE_LOOKAHEAD: usize = 8;
 /// No instruction is measured larger than this.
 const MAX_INST_SIZE: u64 = 64;
 
-/// Encode a selected function. `out` is empty but for memory to be used again; after an error its
-/// content is unspecified.
+/// Encode a selected function. Measuring leaves bytes in the place of most instructions. `out` is empty but for
+/// memory to be used again; after an error its content is unspecified.
 pub(crate) fn encode<I: Encode>(
-    selected: &Selected<I>,
+    selected: &mut Selected<I>,
     func: &Function,
     out: &mut CompiledCode,
     scratch: &mut EncodeScratch,
 ) -> Result<(), EncodeError> {
+    let mut insts = core::mem::take(&mut selected.insts);
+    let bound = I::layout(&selected.frame).and_then(|frame| {
+        scratch.reset(selected.labels.len());
+        measure(selected, &mut insts, &frame, scratch)
+    });
+    selected.insts = insts;
+    let bound = bound?;
     let frame = I::layout(&selected.frame)?;
-    scratch.reset(selected.labels.len());
-    let bound = measure(selected, &frame, scratch)?;
     out.alignment = I::ALIGNMENT;
     out.frame_size = I::frame_size(&frame);
 
@@ -132,18 +141,15 @@ pub(crate) fn encode<I: Encode>(
 /// Gives an upper bound of the size of everything.
 fn measure<I: Encode>(
     selected: &Selected<I>,
+    all: &mut [I],
     frame: &I::Frame<'_>,
     scratch: &mut EncodeScratch,
 ) -> Result<u32, EncodeError> {
     let tables = selected.jump_table_labels.len() + selected.jump_tables.len() + 1;
     let data = 16 * (selected.constants.len() as u64 + 1) + 4 * tables as u64;
     let chunks = (MAX_INST_SIZE + u64::from(LOOP_ALIGNMENT)) * selected.chunks.len() as u64;
-    if MAX_INST_SIZE * (selected.insts.len() as u64 + 8) + chunks + data > 2 * MAX_CODE {
+    if MAX_INST_SIZE * (all.len() as u64 + 8) + chunks + data > 2 * MAX_CODE {
         return Err(EncodeError::TooLarge);
-    }
-    let mut pieces = core::mem::take(&mut scratch.pieces);
-    if pieces.len() < selected.insts.len() {
-        pieces.resize(selected.insts.len(), Piece::default());
     }
     let has_sites = !selected.sites.is_empty();
     let mut walk = MeasureWalk {
@@ -156,11 +162,15 @@ fn measure<I: Encode>(
     for chunk in selected.chunks.iter().rev() {
         let range = chunk.insts.start as usize..chunk.insts.end as usize;
         let (mut size, mut insts) = (walk.size, walk.insts);
-        for (inst, piece) in selected.insts[range.clone()].iter().zip(&mut pieces[range]) {
-            match inst.measure(frame, piece) {
+        for inst in &mut all[range] {
+            let mut piece = Piece::default();
+            match inst.measure(frame, &mut piece) {
                 Measure::Size(inst_size) => {
                     size += inst_size;
                     insts += u32::from(inst_size != 0);
+                    if piece.is_closed() {
+                        *inst = I::known(piece.pack());
+                    }
                 }
                 special => {
                     (walk.size, walk.insts) = (size, insts);
@@ -170,7 +180,7 @@ fn measure<I: Encode>(
             }
         }
         (walk.size, walk.insts) = (size, insts);
-        let padded = has_sites && distance_to_site(selected, chunk, frame, &pieces).is_some();
+        let padded = has_sites && distance_to_site(all, chunk, frame).is_some();
         if padded {
             // The site needs no padding of its own; see `Context::chunk`.
             walk.size -= I::MAX_SITE_PADDING;
@@ -184,7 +194,6 @@ fn measure<I: Encode>(
         }
     }
     let (size, traps) = (walk.size, walk.traps);
-    scratch.pieces = pieces;
     let traps = u64::from(traps) * I::TRAP.len() as u64;
     let total = u64::from(size) + u64::from(I::prologue_size(frame)) + traps + data;
     if total > MAX_CODE {
@@ -303,23 +312,15 @@ impl<S> MeasureWalk<'_, S> {
 
 /// The number of bytes before a patch site near the start of a chunk whose instructions have been
 /// measured.
-fn distance_to_site<I: Encode>(
-    selected: &Selected<I>,
-    chunk: &Chunk,
-    frame: &I::Frame<'_>,
-    pieces: &[Piece],
-) -> Option<u32> {
-    if selected.sites.is_empty() {
-        return None;
-    }
+fn distance_to_site<I: Encode>(insts: &[I], chunk: &Chunk, frame: &I::Frame<'_>) -> Option<u32> {
     let mut distance = 0;
     for n in chunk.insts.clone().rev().take(SITE_LOOKAHEAD) {
-        let piece = pieces[n as usize];
-        if piece.is_closed() {
-            distance += piece.len();
+        let inst = &insts[n as usize];
+        if let Some(bytes) = inst.bytes() {
+            distance += Piece::unpack(bytes).len();
             continue;
         }
-        match selected.insts[n as usize].measure(frame, &mut Piece::default()) {
+        match inst.measure(frame, &mut Piece::default()) {
             Measure::Site(_) => return Some(distance),
             Measure::Size(size) => distance += size,
             _ => return None,
@@ -330,14 +331,12 @@ fn distance_to_site<I: Encode>(
 
 impl<'a, I: Encode> Context<'a, '_, I> {
     fn chunks(&mut self) {
-        let pieces = core::mem::take(&mut self.buffer.scratch.pieces);
         for chunk in &self.selected.chunks {
-            self.chunk(chunk, &pieces);
+            self.chunk(chunk);
         }
-        self.buffer.scratch.pieces = pieces;
     }
 
-    fn chunk(&mut self, chunk: &Chunk, pieces: &[Piece]) {
+    fn chunk(&mut self, chunk: &Chunk) {
         if LOOP_ALIGNMENT > 1 && chunk.loop_header {
             let offset = self.buffer.offset();
             let padding = offset.next_multiple_of(LOOP_ALIGNMENT) - offset;
@@ -345,18 +344,18 @@ impl<'a, I: Encode> Context<'a, '_, I> {
         }
         // Padding before the label is executed less often than padding before the site: not by
         // the back edge of a loop, and not at all after a jump.
-        if let Some(distance) = distance_to_site(self.selected, chunk, &self.frame, pieces) {
+        if !self.selected.sites.is_empty()
+            && let Some(distance) = distance_to_site(&self.selected.insts, chunk, &self.frame)
+        {
             let padding = I::site_padding(self.buffer.offset() + distance);
             I::pad(&mut self.buffer, padding);
         }
         self.buffer.bind(chunk.label);
         let range = chunk.insts.start as usize..chunk.insts.end as usize;
-        let insts = self.selected.insts[range.clone()].iter();
-        for (inst, &piece) in insts.zip(&pieces[range]).rev() {
-            if piece.is_closed() {
-                self.buffer.put_piece(piece);
-            } else {
-                self.emit(inst);
+        for inst in self.selected.insts[range].iter().rev() {
+            match inst.bytes() {
+                Some(bytes) => self.buffer.put_piece(Piece::unpack(bytes)),
+                None => self.emit(inst),
             }
         }
     }

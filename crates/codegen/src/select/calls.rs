@@ -324,13 +324,13 @@ impl<I: Isa> Selector<'_, I> {
     }
 
     fn push_argument_move(&mut self, a: Value, dst: Loc, moves: &mut Vec<Move>) {
+        let a = self.repr(a);
         // There may be more arguments than registers.
         let src = match self.use_home(a) {
             Operand::Reg(r) => Loc::Reg(r),
             Operand::Place(p) => Loc::Place(p),
-            Operand::Const(bits) => Loc::Const(bits),
+            Operand::Const(_) => Loc::Const(a),
         };
-        let a = self.repr(a);
         let loc = match dst {
             Loc::Reg(r) => Some(CheckLoc::Reg(r)),
             Loc::Place(p) => place_loc(p),
@@ -678,7 +678,7 @@ impl<I: Isa> Selector<'_, I> {
                 self.release(v);
                 let ty = self.func.value_type(v);
                 let src = if self.s.vals[v.index()].constant {
-                    Loc::Const(self.constant_bits(v).0)
+                    Loc::Const(v)
                 } else if let Some(saved) = self.free_saved(r.class()) {
                     self.assign(v, saved);
                     Loc::Reg(saved)

@@ -1,7 +1,7 @@
 //! Stack cells: which spill slots can share eight bytes of the frame.
 
 use super::NO_VALUE;
-use super::coalesce::{Coalescing, Slots};
+use super::coalesce::{Coalescing, SlotCopy, Slots};
 use crate::selected::Frame;
 use core::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -22,10 +22,11 @@ impl Cells {
         &mut self,
         slots: &Slots<'_>,
         coalescing: &mut Coalescing,
+        copied: impl Fn(SlotCopy) -> [u32; 2],
         late: impl Iterator<Item = (u32, u32)> + Clone,
         frame: &mut Frame,
     ) {
-        let class = coalescing.classes(slots, late.clone());
+        let class = coalescing.classes(slots, copied, late.clone());
         self.extents.clear();
         self.active.clear();
         self.free.clear();

@@ -6,7 +6,6 @@
 
 use super::{INCOMING, NO_SLOT, NO_VALUE, ValState};
 use crate::analyze::Analysis;
-use core::ops::Range;
 use nopal_ir::{BlockCall, EntityRef, Function, Value, ValueDef};
 
 /// Slots that share a cell, at most: the work for each copy is bounded by it.
@@ -15,14 +14,12 @@ const MAX_CLASS: usize = 32;
 const MAX_ARGUMENTS: usize = 64;
 
 /// A copy from one slot to another.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct SlotCopy {
-    pub(super) dst: u32,
-    pub(super) src: u32,
-    /// Its instructions.
-    pub(super) insts: Range<u32>,
     /// Depth of the loop it is in.
     pub(super) depth: u32,
+    /// The instruction.
+    pub(super) inst: u32,
 }
 
 /// An edge into a block.
@@ -61,11 +58,12 @@ pub(super) struct Slots<'a> {
 }
 
 impl Coalescing {
-    /// Form classes of slots. Gives, for each slot, the one that stands for its class. `late` are slots
-    /// that are read as late as at a program point.
+    /// Form classes of slots. Gives, for each slot, the one that stands for its class. `copied` are the
+    /// destination and source of a copy, `late` slots that are read as late as at a program point.
     pub(super) fn classes(
         &mut self,
         slots: &Slots<'_>,
+        copied: impl Fn(SlotCopy) -> [u32; 2],
         late: impl Iterator<Item = (u32, u32)>,
     ) -> &[u32] {
         let n = slots.values.len() as u32;
@@ -89,9 +87,10 @@ impl Coalescing {
         }
         self.collect_edges(slots);
         let mut copies = core::mem::take(&mut self.copies);
-        copies.sort_unstable_by_key(|c| (core::cmp::Reverse(c.depth), c.insts.start));
-        for copy in &copies {
-            self.join(slots, copy.dst, copy.src);
+        copies.sort_unstable_by_key(|c| (core::cmp::Reverse(c.depth), c.inst));
+        for &copy in &copies {
+            let [dst, src] = copied(copy);
+            self.join(slots, dst, src);
         }
         self.copies = copies;
         &self.class

@@ -154,7 +154,7 @@ impl<I: Isa> Selector<'_, I> {
             return Loc::Reg(r);
         }
         if self.s.vals[v.index()].constant {
-            return Loc::Const(self.constant_bits(v).0);
+            return Loc::Const(v);
         }
         Loc::Place(self.slot(v))
     }

@@ -169,7 +169,7 @@ impl<I: Isa> Selector<'_, I> {
         self.for_each_in(entry, |cx, r, v| {
             let src = find(v).unwrap_or_else(|| {
                 if cx.s.vals[v.index()].constant {
-                    Loc::Const(cx.constant_bits(v).0)
+                    Loc::Const(v)
                 } else {
                     Loc::Place(cx.slot(v))
                 }

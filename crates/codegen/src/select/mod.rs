@@ -72,6 +72,10 @@ pub(crate) trait Isa: Sized {
     fn load(dst: PReg, src: Place, ty: Type) -> Self::Inst;
     /// Store a whole register to a place of the frame.
     fn store(dst: Place, src: PReg) -> Self::Inst;
+    /// Copy a value of type `ty` between spill slots, by way of a register if one is given.
+    fn copy_slot(dst: u32, src: u32, ty: Type, via: Option<PReg>) -> Self::Inst;
+    /// The slots that [`Isa::copy_slot`] copies between, the destination first.
+    fn copied_slots(inst: &Self::Inst) -> [u32; 2];
     /// Copy 8 bytes between places without a register, emitted upwards.
     fn copy_place(out: &mut Vec<Self::Inst>, dst: Place, src: Place);
     /// Store a constant to a place, if one instruction can.
@@ -597,11 +601,14 @@ impl<'a, I: Isa> Selector<'a, I> {
             (slot != NO_SLOT && slot & INCOMING == 0).then_some((slot, point))
         });
         let frame = &mut self.out.frame;
-        cells.colour(&slots, coalescing, late, frame);
+        let insts = &mut self.out.insts;
+        let copied = |copy: coalesce::SlotCopy| I::copied_slots(&insts[copy.inst as usize]);
+        cells.colour(&slots, coalescing, copied, late, frame);
         for copy in coalescing.copies.drain(..) {
-            if frame.spill_cells[copy.dst as usize] == frame.spill_cells[copy.src as usize] {
-                let insts = copy.insts.start as usize..copy.insts.end as usize;
-                self.out.insts[insts].fill(I::Inst::OMITTED);
+            let inst = &mut insts[copy.inst as usize];
+            let [dst, src] = I::copied_slots(inst).map(|slot| frame.spill_cells[slot as usize]);
+            if dst == src {
+                *inst = I::Inst::OMITTED;
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::coalesce::SlotCopy;
 use super::{INCOMING, Isa, Selector};
 use crate::{PReg, RegSet};
-use nopal_ir::Type;
+use nopal_ir::{Type, Value};
 
 /// Eight bytes of memory that moves read and write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,8 +23,8 @@ pub(crate) enum Place {
 pub(crate) enum Loc {
     Reg(PReg),
     Place(Place),
-    /// Bits of a constant; only as a source.
-    Const(u64),
+    /// A value that is a constant; only as a source.
+    Const(Value),
 }
 
 /// `dst = src` of a value of type `ty`. The moves of a list happen at once.
@@ -34,6 +34,9 @@ pub(crate) struct Move {
     pub(crate) src: Loc,
     pub(crate) ty: Type,
 }
+
+// Edges with many arguments have as many moves.
+const _: () = assert!(size_of::<Move>() == 20);
 
 /// Reused memory of the ordering of moves.
 #[derive(Default)]
@@ -94,23 +97,19 @@ impl<I: Isa> Selector<'_, I> {
         match (m.dst, m.src) {
             (Loc::Reg(d), Loc::Reg(s)) => self.emit(I::mov(d, s)),
             (Loc::Reg(d), Loc::Place(p)) => self.emit(I::load(d, p, m.ty)),
-            (Loc::Reg(d), Loc::Const(bits)) => {
+            (Loc::Reg(d), Loc::Const(v)) => {
+                let (bits, _) = self.constant_bits(v);
                 I::load_const(self.out, d, bits, m.ty, self.flags_live);
             }
             (Loc::Place(p), Loc::Reg(s)) => self.emit(I::store(p, s)),
             (Loc::Place(Place::Slot(dst)), Loc::Place(Place::Slot(src)))
                 if (dst | src) & INCOMING == 0 =>
             {
-                let start = self.out.insts.len() as u32;
-                self.move_to_place(Place::Slot(dst), m, free);
-                let insts = start..self.out.insts.len() as u32;
                 let depth = self.an.depth(self.pos);
-                self.s.coalescing.copies.push(SlotCopy {
-                    dst,
-                    src,
-                    insts,
-                    depth,
-                });
+                let inst = self.out.insts.len() as u32;
+                self.s.coalescing.copies.push(SlotCopy { depth, inst });
+                let via = self.temporary(m.ty, free);
+                self.emit(I::copy_slot(dst, src, m.ty, via));
             }
             (Loc::Place(p), _) => self.move_to_place(p, m, free),
             (Loc::Const(_), _) => unreachable!("a constant is not a destination"),
@@ -119,16 +118,13 @@ impl<I: Isa> Selector<'_, I> {
 
     /// Emit a move to memory of what is not in a register.
     fn move_to_place(&mut self, p: Place, m: Move, free: RegSet) {
-        if let Loc::Const(bits) = m.src
-            && let Some(inst) = I::store_const(p, bits)
+        if let Loc::Const(v) = m.src
+            && let Some(inst) = I::store_const(p, self.constant_bits(v).0)
         {
             return self.emit(inst);
         }
-        let class = Self::class(m.ty) as usize;
-        let temp = I::ORDER[class].iter().copied().find(|&r| free.contains(r));
-        match (temp, m.src) {
+        match (self.temporary(m.ty, free), m.src) {
             (Some(t), _) => {
-                self.used.insert(t);
                 self.emit(I::store(p, t));
                 self.one_move(
                     Move {
@@ -141,6 +137,17 @@ impl<I: Isa> Selector<'_, I> {
             (None, Loc::Place(from)) => I::copy_place(&mut self.out.insts, p, from),
             (None, _) => self.const_through_borrowed(p, m),
         }
+    }
+
+    /// A register for a value of type `ty` on its way.
+    fn temporary(&mut self, ty: Type, free: RegSet) -> Option<PReg> {
+        let class = Self::class(ty) as usize;
+        let temp = I::ORDER[class]
+            .iter()
+            .copied()
+            .find(|&r| free.contains(r))?;
+        self.used.insert(temp);
+        Some(temp)
     }
 
     /// Store a constant when every register is taken: one is set aside in a slot meanwhile.
@@ -157,9 +164,10 @@ impl<I: Isa> Selector<'_, I> {
             },
         ));
         self.emit(I::store(p, t));
-        let Loc::Const(bits) = m.src else {
+        let Loc::Const(v) = m.src else {
             unreachable!("only constants come here")
         };
+        let (bits, _) = self.constant_bits(v);
         I::load_const(self.out, t, bits, m.ty, true);
         self.emit(I::store(aside, t));
     }

@@ -279,7 +279,7 @@ fn memory_is_used_again() {
     let mut scratch = EncodeScratch::default();
     for _ in 0..3 {
         out.clear();
-        super::encode(&p.selected, &function(), &mut out, &mut scratch).expect("encodes");
+        super::encode(&mut p.selected, &function(), &mut out, &mut scratch).expect("encodes");
         assert_eq!(format!("{out:?}"), format!("{fresh:?}"));
     }
 }

@@ -6,7 +6,7 @@ use crate::isa::x64::frame::stack_slot_offsets;
 use crate::isa::x64::inst::{Base, Inst, Mem, Size};
 use crate::isa::x64::regs::{R12, R15, RAX, RBX};
 use crate::selected::Frame;
-use crate::{CompiledCode, RegSet};
+use crate::{CompiledCode, PReg, RegSet};
 use iced_x86::{FlowControl, Mnemonic, Register};
 use nopal_ir::{StackSlotData, TrapCode};
 
@@ -244,4 +244,45 @@ fn stack_slots_are_aligned_in_their_area() {
     assert_eq!(aligned, Ok(17));
     let large = stack_slot_offsets(&[slot(u32::MAX, 0)], &mut offsets);
     assert_eq!(large, Err(EncodeError::FrameTooLarge));
+}
+
+#[test]
+fn slots_are_copied_by_way_of_a_register_or_the_stack() {
+    let copied = |via: Option<PReg>, single: bool| {
+        let mut p = Program::with_frame(Frame {
+            spill_cells: vec![0, 1],
+            num_cells: 2,
+            ..Frame::default()
+        });
+        let entry = p.label();
+        let copy = Inst::CopySlot {
+            dst: 1,
+            src: 0,
+            via,
+            single,
+        };
+        p.chunk(entry, &[copy, Inst::Ret]);
+        let code = listing(&p.encode().code);
+        [code[3].clone(), code[4].clone()]
+    };
+    let expected = [
+        (Some(RAX), false, "mov F,%rax", "mov %rax,T"),
+        (Some(RAX), true, "mov F,%eax", "mov %rax,T"),
+        (
+            Some(PReg::float(3)),
+            false,
+            "movsd F,%xmm3",
+            "movsd %xmm3,T",
+        ),
+        (Some(PReg::float(3)), true, "movss F,%xmm3", "movsd %xmm3,T"),
+        (None, false, "pushq F", "popq T"),
+        (None, true, "pushq F", "popq T"),
+    ];
+    for (via, single, first, second) in expected {
+        let expected = [
+            first.replace('F', "-8(%rbp)"),
+            second.replace('T', "-0x10(%rbp)"),
+        ];
+        assert_eq!(copied(via, single), expected);
+    }
 }

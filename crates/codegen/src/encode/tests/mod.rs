@@ -48,14 +48,14 @@ impl Program {
         });
     }
 
-    fn try_encode(&self) -> Result<CompiledCode, EncodeError> {
+    fn try_encode(&mut self) -> Result<CompiledCode, EncodeError> {
         let mut out = CompiledCode::default();
         let mut scratch = EncodeScratch::default();
-        encode(&self.selected, &function(), &mut out, &mut scratch)?;
+        encode(&mut self.selected, &function(), &mut out, &mut scratch)?;
         Ok(out)
     }
 
-    fn encode(&self) -> CompiledCode {
+    fn encode(&mut self) -> CompiledCode {
         self.try_encode().expect("the function can be encoded")
     }
 }

@@ -235,7 +235,7 @@ impl Walk<'_> {
 }
 
 /// Check a program; gives the number of branches, and how many are long without need.
-fn check(p: &Program, bodies: &[Vec<Inst>]) -> (usize, usize) {
+fn check(p: &mut Program, bodies: &[Vec<Inst>]) -> (usize, usize) {
     let out = p.encode();
     let mut decoded = disassemble(&out.code);
     let end = out.code.len() as u64;
@@ -304,8 +304,8 @@ fn random_functions_read_back() {
     // With and without sites: the number of branches, and of those that are long without need.
     let mut counts = [(0, 0); 2];
     for _ in 0..2000 {
-        let (p, bodies) = program(&mut random);
-        let (branches, wasted) = check(&p, &bodies);
+        let (mut p, bodies) = program(&mut random);
+        let (branches, wasted) = check(&mut p, &bodies);
         let count = &mut counts[usize::from(p.selected.sites.is_empty())];
         *count = (count.0 + branches, count.1 + wasted);
     }

@@ -274,6 +274,22 @@ impl Isa for X64 {
         }
     }
 
+    fn copy_slot(dst: u32, src: u32, ty: Type, via: Option<PReg>) -> Inst {
+        Inst::CopySlot {
+            dst,
+            src,
+            via,
+            single: !matches!(ty, Type::I64 | Type::F64),
+        }
+    }
+
+    fn copied_slots(inst: &Inst) -> [u32; 2] {
+        match *inst {
+            Inst::CopySlot { dst, src, .. } => [dst, src],
+            _ => unreachable!("{inst:?} copies no slot"),
+        }
+    }
+
     fn copy_place(out: &mut Vec<Inst>, dst: Place, src: Place) {
         out.push(Inst::PopM {
             mem: place_mem(dst),

@@ -109,6 +109,13 @@ impl Check for Inst {
                 },
                 None => other(),
             },
+            Inst::CopySlot { dst, src, via, .. } => {
+                let (dst, src) = (CheckLoc::Slot(dst), CheckLoc::Slot(src));
+                match via {
+                    Some(via) => Symbolic::CopyVia { dst, src, via },
+                    None => Symbolic::Copy { dst, src },
+                }
+            }
             Inst::PushM { mem } => copy(Some(PUSHED), location(mem)),
             Inst::PopM { mem } => copy(location(mem), Some(PUSHED)),
             Inst::Jcc { target, .. } => Symbolic::Branch {

@@ -220,6 +220,11 @@ pub(crate) fn effects(inst: &Inst) -> Effects {
         Inst::CallR { target, .. } => e.reads(target).writes_flags(),
         Inst::JmpR { target } => e.reads(target),
         Inst::Call { .. } | Inst::PatchSite { .. } => e.writes_flags(),
+        Inst::CopySlot { via, .. } => match via {
+            Some(via) => e.writes(via),
+            None => e.modifies(RSP),
+        },
+        Inst::Known { .. } => unreachable!("only measuring leaves it"),
         Inst::Omitted
         | Inst::Bind { .. }
         | Inst::Jmp { .. }

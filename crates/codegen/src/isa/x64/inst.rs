@@ -4,6 +4,7 @@
 //! comes first. Flags are written by what the manual says writes them.
 
 use crate::PReg;
+use crate::buffer::PackedPiece;
 use crate::label::Label;
 use nopal_ir::{SourceLoc, TrapCode};
 
@@ -326,6 +327,15 @@ pub(crate) enum Inst {
         mem: Mem,
     },
 
+    /// Copy a spill slot: by way of a register of either class, or of the stack. `single`: 4 bytes of the source
+    /// matter.
+    CopySlot {
+        dst: u32,
+        src: u32,
+        via: Option<PReg>,
+        single: bool,
+    },
+
     // Integer arithmetic. `Cmp` and `Test` only write flags.
     AluRR {
         op: Alu,
@@ -617,6 +627,10 @@ pub(crate) enum Inst {
     // Control.
     /// Nothing: what stood here turned out not to be needed.
     Omitted,
+    /// What stood here is these bytes. Only measuring leaves it.
+    Known {
+        bytes: PackedPiece,
+    },
     /// Binds a label that is not a block's own.
     Bind {
         label: Label,

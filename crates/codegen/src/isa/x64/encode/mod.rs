@@ -11,11 +11,11 @@ mod tests;
 
 use super::abi::PINNED;
 use super::frame::{self, FrameLayout};
-use super::inst::{Alu, FLogic, Inst, Size};
-use crate::RelocKind;
-use crate::buffer::{Buffer, Counter, EncodeError, FixupForm, Piece, Sink};
+use super::inst::{Alu, FLogic, FSize, Inst, Mem, Size};
+use crate::buffer::{Buffer, Counter, EncodeError, FixupForm, PackedPiece, Piece, Sink};
 use crate::encode::{Context, Encode, Measure};
 use crate::selected::Frame;
+use crate::{PReg, RegClass, RelocKind};
 use nopal_ir::{GlobalValue, GlobalValueData};
 
 impl Encode for Inst {
@@ -49,8 +49,20 @@ impl Encode for Inst {
     }
 
     #[inline(always)]
+    fn known(bytes: PackedPiece) -> Inst {
+        Inst::Known { bytes }
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> Option<&PackedPiece> {
+        match self {
+            Inst::Known { bytes } => Some(bytes),
+            _ => None,
+        }
+    }
+
+    #[inline(always)]
     fn measure(&self, frame: &FrameLayout<'_>, piece: &mut Piece) -> Measure {
-        *piece = Piece::default();
         match *self {
             Inst::Bind { label } => Measure::Bind(label),
             Inst::Jcc { target, .. } => Measure::Branch {
@@ -65,6 +77,7 @@ impl Encode for Inst {
                 forms: control::JCC,
             },
             Inst::PatchSite { .. } => Measure::Site(control::SITE_SIZE),
+            Inst::Known { bytes } => Measure::Size(Piece::unpack(&bytes).len()),
             Inst::Call { .. } => Measure::Size(5),
             Inst::FuncAddr { .. } | Inst::SymbolAddr { .. } => Measure::Size(10),
             Inst::JmpFunc { .. } => Measure::Size(5),
@@ -80,6 +93,11 @@ impl Encode for Inst {
             Inst::JmpTable { index, tmp, table } => {
                 let mut counter = Counter::default();
                 control::jmp_table(&mut counter, index, tmp, table, frame);
+                Measure::Size(counter.len)
+            }
+            Inst::CopySlot { .. } => {
+                let mut counter = Counter::default();
+                plain(self, frame, &mut counter);
                 Measure::Size(counter.len)
             }
             Inst::CallR { target, .. } => {
@@ -181,6 +199,13 @@ fn plain<S: Sink>(inst: &Inst, f: &FrameLayout<'_>, s: &mut S) {
         Inst::Xchg { a, b } => integer::xchg(s, a, b),
         Inst::Push { src } => integer::push(s, src),
         Inst::Pop { dst } => integer::pop(s, dst),
+        Inst::CopySlot { dst, src, via: Some(via), single } => {
+            copy_slot(s, Mem::spill(dst), Mem::spill(src), via, single, f);
+        }
+        Inst::CopySlot { dst, src, via: None, .. } => {
+            integer::push_m(s, Mem::spill(src), f);
+            integer::pop_m(s, Mem::spill(dst), f);
+        }
         Inst::PushM { mem } => integer::push_m(s, mem, f),
         Inst::PopM { mem } => integer::pop_m(s, mem, f),
 
@@ -252,6 +277,22 @@ fn plain<S: Sink>(inst: &Inst, f: &FrameLayout<'_>, s: &mut S) {
         Inst::Omitted | Inst::Bind { .. } | Inst::Jcc { .. } | Inst::Jmp { .. } | Inst::TrapIf { .. }
         | Inst::MayTrap { .. } | Inst::PatchSite { .. } | Inst::Call { .. }
         | Inst::FuncAddr { .. } | Inst::SymbolAddr { .. } | Inst::JmpFunc { .. }
-        | Inst::Handlers { .. } => {}
+        | Inst::Handlers { .. } | Inst::Known { .. } => {}
+    }
+}
+
+/// Copy a spill slot by way of a register.
+fn copy_slot<S: Sink>(s: &mut S, dst: Mem, src: Mem, via: PReg, single: bool, f: &FrameLayout<'_>) {
+    match via.class() {
+        RegClass::Int => {
+            let size = if single { Size::S32 } else { Size::S64 };
+            integer::load_zx(s, size, via, src, f);
+            integer::store_mr(s, Size::S64, dst, via, f);
+        }
+        RegClass::Float => {
+            let size = if single { FSize::F32 } else { FSize::F64 };
+            float::load(s, size, via, src, f);
+            float::store(s, FSize::F64, dst, via, f);
+        }
     }
 }

@@ -399,7 +399,7 @@ fn plain(inst: &Inst) -> Meaning {
         Inst::Ud2 { .. } => (Mnemonic::Ud2, vec![]),
         Inst::Int3 => (Mnemonic::Int3, vec![]),
 
-        Inst::Omitted | Inst::Bind { .. } | Inst::Jcc { .. } | Inst::Jmp { .. } | Inst::JmpTable { .. } | Inst::Call { .. }
+        Inst::Omitted | Inst::Known { .. } | Inst::CopySlot { .. } | Inst::Bind { .. } | Inst::Jcc { .. } | Inst::Jmp { .. } | Inst::JmpTable { .. } | Inst::Call { .. }
         | Inst::PatchSite { .. } | Inst::FuncAddr { .. } | Inst::SymbolAddr { .. } | Inst::JmpFunc { .. } | Inst::Handlers { .. } | Inst::RestoreSaved | Inst::Leave | Inst::GetPinned { .. } | Inst::SetPinned { .. } | Inst::Ret | Inst::TrapIf { .. }
         | Inst::MayTrap { .. } => unreachable!("tested in whole functions"),
     };

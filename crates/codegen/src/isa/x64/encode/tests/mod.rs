@@ -152,7 +152,7 @@ fn every_instruction_finds_its_constant() {
             insts: 0..2,
             loop_header: false,
         }];
-        encode(&selected, &func, &mut out, &mut scratch).expect("a small function");
+        encode(&mut selected, &func, &mut out, &mut scratch).expect("a small function");
         let mut decoder = Decoder::with_ip(64, &out.code, 0, DecoderOptions::NONE);
         let decoded = decoder.iter().nth(2).expect("the instruction");
         assert!(decoded.is_ip_rel_memory_operand(), "{inst:?}");
