@@ -28,6 +28,7 @@ impl Cells {
     ) {
         let class = coalescing.classes(slots, copied, late.clone());
         self.extents.clear();
+        self.extents.reserve_exact(slots.values.len());
         self.active.clear();
         self.free.clear();
         for (slot, &v) in slots.values.iter().enumerate() {

@@ -38,7 +38,7 @@ pub(super) struct Coalescing {
     next: Vec<u32>,
     /// The slot that stands for the class of each.
     class: Vec<u32>,
-    size: Vec<u32>,
+    size: Vec<u8>,
     /// For each slot, the stretch in which its value is needed: twice the program point, plus one
     /// where a result is written or the last use reads.
     live: Vec<(u32, u32)>,

@@ -5,7 +5,7 @@ use super::{Isa, NO_REG, NO_SLOT, NO_VALUE, Selector};
 use crate::analyze::NO_LOOP;
 use crate::checker::Note;
 use crate::label::Label;
-use crate::selected::Chunk;
+use crate::selected::{Chunk, reserve};
 use crate::{PReg, RegClass, RegSet};
 use nopal_ir::{Block, BlockCall, EntityRef, JumpTable, Value, ValueDef};
 
@@ -50,10 +50,7 @@ impl<I: Isa> Selector<'_, I> {
         let regs = self.all.minus(self.free);
         let pool = &mut self.s.entry_pool;
         let start = pool.len();
-        // In a function of many blocks this is the largest table: it grows by halves, not twofold.
-        if pool.capacity() - start < regs.len() as usize {
-            pool.reserve_exact((start / 2).max(64));
-        }
+        reserve(pool, regs.len() as usize);
         pool.extend(regs.iter().map(|r| self.value_in[r.index()]));
         let start = start as u32;
         EntryState { regs, start }
@@ -216,6 +213,8 @@ impl<I: Isa> Selector<'_, I> {
 
     /// The moves that bring the arguments of an edge to the parameters.
     fn argument_moves(&mut self, edge: BlockCall, state: EntryState, moves: &mut Vec<Move>) {
+        let most = self.func.block_call_args(edge).len();
+        moves.reserve_exact(most);
         self.for_each_argument(edge, state, |cx, dst, a| {
             let homeless = cx.s.vals[a.index()].slot == NO_SLOT && !cx.s.vals[a.index()].constant;
             if cx.reg_of(a).is_none()

@@ -32,7 +32,7 @@ use crate::buffer::EncodeError;
 use crate::checker::Check;
 use crate::context::CodegenError;
 use crate::label::Label;
-use crate::selected::{Chunk, Selected};
+use crate::selected::{Chunk, Selected, reserve};
 use crate::{PReg, RegClass, RegSet};
 use edges::EntryState;
 use loops::LatchState;
@@ -139,6 +139,8 @@ pub(crate) trait Isa: Sized {
     fn patch_site(site: u32) -> Self::Inst;
 }
 
+/// Few instructions become more than so many.
+const MOST_INSTS: usize = 32;
 /// No register.
 const NO_REG: u8 = u8::MAX;
 /// No slot.
@@ -400,6 +402,7 @@ impl<'a, I: Isa> Selector<'a, I> {
         self.terminator(term)?;
         for n in (data.first..data.end - 1).rev() {
             self.current = Inst::from_u32(n);
+            reserve(&mut self.out.insts, MOST_INSTS);
             self.instruction(self.current)?;
             self.end_group();
             self.unlock_all();

@@ -2,6 +2,7 @@
 
 use super::coalesce::SlotCopy;
 use super::{INCOMING, Isa, Selector};
+use crate::selected::reserve;
 use crate::{PReg, RegSet};
 use nopal_ir::{Type, Value};
 
@@ -42,9 +43,12 @@ const _: () = assert!(size_of::<Move>() == 20);
 #[derive(Default)]
 pub(super) struct Ordering {
     /// The moves in an order in which they can be carried out one by one.
-    sequence: Vec<Move>,
+    /// Those beyond the list are in `asides`.
+    sequence: Vec<u32>,
+    /// Moves that set aside what is overwritten on a cycle.
+    asides: Vec<Move>,
     /// Which move writes a location, by [`key`].
-    writers: Vec<(u64, u32)>,
+    writers: Vec<([u32; 2], u32)>,
     /// How many moves still have to read what each move overwrites.
     readers: Vec<u32>,
     ready: Vec<u32>,
@@ -73,16 +77,14 @@ impl<I: Isa> Selector<'_, I> {
                 }
                 None => Loc::Place(Place::Slot(self.new_slot(super::NO_VALUE))),
             };
-            ordering.sequence.push(Move {
-                dst: aside,
-                src: dst,
-                ty,
-            });
-            for m in list.iter_mut().filter(|m| m.src == dst) {
-                m.src = aside;
-            }
+            ordering.set_aside(list, dst, aside, ty);
         }
-        for &m in ordering.sequence.iter().rev() {
+        reserve(&mut self.out.insts, list.len());
+        for &i in ordering.sequence.iter().rev() {
+            let i = i as usize;
+            let &m = list
+                .get(i)
+                .unwrap_or_else(|| &ordering.asides[i - list.len()]);
             self.one_move(m, free);
         }
         self.s.ordering = ordering;
@@ -107,6 +109,7 @@ impl<I: Isa> Selector<'_, I> {
             {
                 let depth = self.an.depth(self.pos);
                 let inst = self.out.insts.len() as u32;
+                reserve(&mut self.s.coalescing.copies, 1);
                 self.s.coalescing.copies.push(SlotCopy { depth, inst });
                 let via = self.temporary(m.ty, free);
                 self.emit(I::copy_slot(dst, src, m.ty, via));
@@ -174,14 +177,14 @@ impl<I: Isa> Selector<'_, I> {
 }
 
 /// A number for each location that can be overwritten.
-fn key(loc: Loc) -> u64 {
+fn key(loc: Loc) -> [u32; 2] {
     match loc {
-        Loc::Reg(r) => r.index() as u64,
-        Loc::Place(Place::Slot(n)) => 1 << 32 | u64::from(n),
-        Loc::Place(Place::Outgoing(n)) => 2 << 32 | u64::from(n),
-        Loc::Place(Place::StackArea(n)) => 3 << 32 | u64::from(n),
-        Loc::Place(Place::At(r, n)) => (r.index() as u64 + 4) << 32 | u64::from(n as u32),
-        Loc::Const(_) => u64::MAX,
+        Loc::Reg(r) => [0, r.index() as u32],
+        Loc::Place(Place::Slot(n)) => [1, n],
+        Loc::Place(Place::Outgoing(n)) => [2, n],
+        Loc::Place(Place::StackArea(n)) => [3, n],
+        Loc::Place(Place::At(r, n)) => [r.index() as u32 + 4, n as u32],
+        Loc::Const(_) => [u32::MAX; 2],
     }
 }
 
@@ -192,6 +195,7 @@ impl Ordering {
     fn begin(&mut self, list: &[Move]) {
         self.sequence.clear();
         self.ready.clear();
+        self.asides.clear();
         self.writers.clear();
         self.writers
             .extend(list.iter().enumerate().map(|(i, m)| (key(m.dst), i as u32)));
@@ -218,7 +222,7 @@ impl Ordering {
     fn drain(&mut self, list: &[Move]) -> Option<usize> {
         while let Some(i) = self.ready.pop() {
             let i = i as usize;
-            self.sequence.push(list[i]);
+            self.sequence.push(i as u32);
             self.readers[i] = DONE;
             if let Some(w) = self.writer(list[i].src) {
                 self.readers[w] -= 1;
@@ -248,5 +252,19 @@ impl Ordering {
                 Type::I64
             },
         )
+    }
+    /// Bring what is in `dst` to `aside`, where those that have not been sequenced find it.
+    fn set_aside(&mut self, list: &mut [Move], dst: Loc, aside: Loc, ty: Type) {
+        for (m, &readers) in list.iter_mut().zip(&self.readers) {
+            if m.src == dst && readers != DONE {
+                m.src = aside;
+            }
+        }
+        self.sequence.push((list.len() + self.asides.len()) as u32);
+        self.asides.push(Move {
+            dst: aside,
+            src: dst,
+            ty,
+        });
     }
 }
