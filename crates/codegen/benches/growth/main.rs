@@ -2,14 +2,18 @@
 //!
 //! Each shape is doubled several times in one dimension. Printed are the time for each instruction of the IR at each size, the
 //! exponent with which time grows with the number of instructions (a least-squares fit of the logarithms; 1 is linear), and the
-//! most memory a fresh context takes for each instruction, beyond the function and its code. A word on the command line chooses
-//! shapes by name.
+//! most memory a fresh context takes for each instruction, beyond the function and its code; with the parameters of blocks counted as
+//! instructions, which they are elsewhere, in the last column. A word on the command line chooses shapes by name.
+//!
+//! A word that ends in `.clif` names a file instead, such as `nopal compile --emit clif` prints. Of its functions of at least a
+//! hundred instructions are printed the memory all take together for each instruction, and the ones that take most.
 
 mod shapes;
 
 use nopal_codegen::{Context, Target};
 use nopal_ir::Function;
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -51,25 +55,64 @@ const DOUBLINGS: u32 = 6;
 /// Compilations of one function, of which the fastest counts.
 const REPETITIONS: usize = 7;
 
-fn main() {
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| !a.starts_with('-'))
-        .collect();
+/// Smaller functions of a file are not measured: the first tables are most of their memory.
+const SMALLEST: usize = 100;
+
+fn main() -> ExitCode {
+    let words = std::env::args().skip(1).filter(|a| !a.starts_with('-'));
+    let (files, wanted): (Vec<_>, Vec<_>) = words.partition(|w| w.ends_with(".clif"));
     let target = Target::host().expect("a machine the compiler knows");
-    println!("| shape | instructions | ns each, by size | exponent | bytes each |");
-    println!("| :-- | --: | :-- | --: | --: |");
+    for file in &files {
+        if let Err(error) = report_file(file, &target) {
+            eprintln!("{file}: {error}");
+            return ExitCode::FAILURE;
+        }
+    }
+    if !files.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!(
+        "| shape | instructions | ns each, by size | exponent | bytes each | with parameters |"
+    );
+    println!("| :-- | --: | :-- | --: | --: | --: |");
     for shape in shapes::ALL {
         if wanted.is_empty() || wanted.iter().any(|w| shape.name.contains(w.as_str())) {
             report(shape, &target);
         }
     }
+    ExitCode::SUCCESS
+}
+
+/// What compiling the functions of a file takes.
+fn report_file(file: &str, target: &Target) -> Result<(), Box<dyn std::error::Error>> {
+    let functions = nopal_ir::reader::parse_functions(&std::fs::read_to_string(file)?)?;
+    let mut each: Vec<_> = functions
+        .iter()
+        .filter(|f| f.num_insts() >= SMALLEST)
+        .map(|f| (memory_of(f, target), f.num_insts(), &f.name))
+        .collect();
+    let memory: usize = each.iter().map(|e| e.0).sum();
+    let insts: usize = each.iter().map(|e| e.1).sum();
+    each.sort_by_key(|e| std::cmp::Reverse(e.0 / e.1));
+    let all = memory / insts.max(1);
+    println!(
+        "{file}: {} functions, {all} bytes an instruction",
+        each.len()
+    );
+    for (memory, insts, name) in each.iter().take(5) {
+        println!(
+            "  {name}: {insts} instructions, {} bytes each",
+            memory / insts
+        );
+    }
+    Ok(())
 }
 
 fn report(shape: &shapes::Shape, target: &Target) {
     let mut points = Vec::new();
     let mut each = Vec::new();
     let mut memory = 0;
+    let mut params = 0;
     let mut largest = 0;
     for doubling in 0..=DOUBLINGS {
         let func = shape.build(shape.start << doubling);
@@ -77,13 +120,17 @@ fn report(shape: &shapes::Shape, target: &Target) {
         largest = func.num_insts();
         points.push(((largest as f64).ln(), time.ln()));
         each.push(format!("{:.0}", time / largest as f64));
-        memory = memory_of(&func, target) / largest;
+        memory = memory_of(&func, target);
+        let count = |block| func.block_params(block).count();
+        params = func.layout().iter().map(|&b| count(b)).sum();
     }
     println!(
-        "| {} | {largest} | {} | {:.2} | {memory} |",
+        "| {} | {largest} | {} | {:.2} | {} | {} |",
         shape.name,
         each.join(" "),
         slope(&points),
+        memory / largest,
+        memory / (largest + params),
     );
 }
 
