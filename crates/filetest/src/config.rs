@@ -1,6 +1,8 @@
 //! What a file asks of the compiler: its `target` and `set` lines.
 
-use nopal_codegen::{Settings, Target, X64Features};
+mod features;
+
+use nopal_codegen::{Settings, Target};
 use nopal_ir::reader::{Setting, TargetLine, TestFile};
 
 /// One way to compile the functions of a file.
@@ -15,6 +17,7 @@ pub(crate) struct Config {
 const WITHOUT_EFFECT: &[&str] = &[
     "bb_padding_log2_minus_one",
     "enable_alias_analysis",
+    "enable_compact_unwind_abi",
     "enable_heap_access_spectre_mitigation",
     "enable_incremental_compilation_cache_checks",
     "enable_jump_tables",
@@ -42,6 +45,34 @@ const WITHOUT_EFFECT: &[&str] = &[
 /// Settings that may only be off.
 const OFF: &[&str] = &["enable_nan_canonicalization"];
 
+/// What `libcall_call_conv` may be: each stands for the one convention in which code calls what
+/// it does not compute itself.
+const LIBCALL_CONVENTIONS: &[&str] = &["isa_default", "fast", "system_v"];
+
+/// Whether all names in the head of a file mean something to Cranelift; if not, where and what.
+pub(crate) fn check(file: &TestFile<'_>) -> Result<(), (u32, String)> {
+    for setting in &file.settings {
+        if !is_setting(setting.name) {
+            return Err((setting.line, format!("unknown setting `{}`", setting.name)));
+        }
+    }
+    for target in file.targets.iter().filter(|t| is_x64(t)) {
+        if let Some(flag) = target.flags.iter().find(|f| !features::is_flag(f)) {
+            return Err((target.line, format!("unknown x86-64 flag `{}`", flag.name)));
+        }
+    }
+    Ok(())
+}
+
+fn is_setting(name: &str) -> bool {
+    let others = ["enable_pinned_reg", "libcall_call_conv"];
+    WITHOUT_EFFECT.contains(&name) || OFF.contains(&name) || others.contains(&name)
+}
+
+fn is_x64(line: &TargetLine<'_>) -> bool {
+    line.triple.split('-').next() == Some("x86_64")
+}
+
 /// Each way to compile the file, or why there is none.
 ///
 /// Without a `target` line it is this machine.
@@ -60,7 +91,7 @@ pub(crate) fn configs(file: &TestFile<'_>) -> Result<Vec<Config>, String> {
         match config(line, &file.settings) {
             Ok(config) => configs.push(config),
             // What another feature would allow says more than another machine.
-            Err(reason) if line.triple.starts_with("x86_64") => reasons.insert(0, reason),
+            Err(reason) if is_x64(line) => reasons.insert(0, reason),
             Err(reason) => reasons.push(reason),
         }
     }
@@ -71,12 +102,12 @@ pub(crate) fn configs(file: &TestFile<'_>) -> Result<Vec<Config>, String> {
 }
 
 fn config(line: &TargetLine<'_>, all: &[Setting<'_>]) -> Result<Config, String> {
-    let isa = line.triple.split('-').next().unwrap_or_default();
-    if isa != "x86_64" {
+    if !is_x64(line) {
+        let isa = line.triple.split('-').next().unwrap_or_default();
         return Err(format!("target {isa}"));
     }
     Ok(Config {
-        target: Target::x64(features(&line.flags)?),
+        target: Target::x64(features::features(&line.flags)?),
         settings: settings(all.get(..line.settings).unwrap_or(all))?,
     })
 }
@@ -101,6 +132,10 @@ fn settings(list: &[Setting<'_>]) -> Result<Settings, String> {
             "enable_pinned_reg" => {
                 settings.enable_pinned_reg = is_on(setting).ok_or_else(refuse)?;
             }
+            "libcall_call_conv"
+                if setting
+                    .value
+                    .is_some_and(|v| LIBCALL_CONVENTIONS.contains(&v)) => {}
             name if WITHOUT_EFFECT.contains(&name) => {}
             name if OFF.contains(&name) && is_on(setting) == Some(false) => {}
             _ => return Err(refuse()),
@@ -109,125 +144,65 @@ fn settings(list: &[Setting<'_>]) -> Result<Settings, String> {
     Ok(settings)
 }
 
-/// x86-64 levels and what else implies several features.
-const PRESETS: &[(&str, &[&str])] = &[
-    ("baseline", &[]),
-    ("sse3", &["has_sse3"]),
-    ("ssse3", &["has_sse3", "has_ssse3"]),
-    ("sse41", &["has_sse3", "has_ssse3", "has_sse41"]),
-    (
-        "sse42",
-        &["has_sse3", "has_ssse3", "has_sse41", "has_sse42"],
-    ),
-    ("nehalem", V2),
-    ("westmere", V2),
-    ("sandybridge", &["v2", "has_avx"]),
-    ("ivybridge", &["v2", "has_avx"]),
-    ("haswell", V3),
-    ("broadwell", V3),
-    ("skylake", V3),
-    ("cascadelake", V3),
-    ("cooperlake", V3),
-    ("cannonlake", V3),
-    ("icelake-client", V3),
-    ("icelake-server", V3),
-    ("tigerlake", V3),
-    ("sapphirerapids", V3),
-    ("raptorlake", V3),
-    ("alderlake", V3),
-    ("znver1", V3),
-    ("znver2", V3),
-    ("znver3", V3),
-    ("znver4", V3),
-    ("x86-64-v2", V2),
-    ("x86-64-v3", V3),
-    ("x86-64-v4", V3),
-];
+#[cfg(test)]
+mod tests {
+    use super::{check, configs};
+    use nopal_ir::reader::parse_test;
 
-const V2: &[&str] = &[
-    "has_sse3",
-    "has_ssse3",
-    "has_sse41",
-    "has_sse42",
-    "has_popcnt",
-    "has_cmpxchg16b",
-];
-const V3: &[&str] = &[
-    "v2",
-    "has_avx",
-    "has_avx2",
-    "has_fma",
-    "has_bmi1",
-    "has_bmi2",
-    "has_lzcnt",
-];
+    /// The shared settings of Cranelift 0.135, each with a value that may stand.
+    const SETTINGS: &str = "regalloc_checker regalloc_verbose_logs regalloc_algorithm=single_pass \
+        opt_level=speed enable_alias_analysis enable_verifier is_pic use_colocated_libcalls \
+        enable_nan_canonicalization=false enable_pinned_reg tls_model=elf_gd \
+        stack_switch_model=basic libcall_call_conv=fast enable_llvm_abi_extensions \
+        enable_multi_ret_implicit_sret unwind_info preserve_frame_pointers machine_code_cfg_info \
+        enable_probestack probestack_size_log2=16 probestack_strategy=inline \
+        enable_heap_access_spectre_mitigation enable_table_access_spectre_mitigation \
+        enable_incremental_compilation_cache_checks bb_padding_log2_minus_one=21 \
+        log2_min_function_alignment=4 enable_compact_unwind_abi";
 
-/// Features that no scalar instruction depends on.
-const UNUSED: &[&str] = &[
-    "has_sse3",
-    "has_ssse3",
-    "has_sse42",
-    "has_avx2",
-    "has_avx512bitalg",
-    "has_avx512dq",
-    "has_avx512vl",
-    "has_avx512vbmi",
-    "has_avx512f",
-];
+    /// What is wrong with the head of a file, or the number of ways to compile it.
+    fn head(text: &str) -> Result<usize, String> {
+        let file = parse_test(text).expect("the text is a file");
+        check(&file).map_err(|(line, message)| format!("{line}: {message}"))?;
+        configs(&file).map(|configs| configs.len())
+    }
 
-fn features(flags: &[Setting<'_>]) -> Result<X64Features, String> {
-    let mut features = X64Features::default();
-    for flag in flags {
-        let preset = PRESETS.iter().find(|p| p.0 == flag.name);
-        if let (Some((_, names)), None) = (preset, flag.value) {
-            for name in *names {
-                match *name {
-                    "v2" => V2.iter().for_each(|n| _ = enable(&mut features, n, true)),
-                    name => _ = enable(&mut features, name, true),
-                }
-            }
-            continue;
-        }
-        let on = is_on(flag).unwrap_or(false);
-        if !enable(&mut features, flag.name, on) {
-            return Err(format!("target flag {}", flag.name));
+    #[test]
+    fn all_settings_are_known() {
+        for setting in SETTINGS.split_whitespace() {
+            let text = format!("test run\nset {setting}\ntarget x86_64\n");
+            assert_eq!(head(&text), Ok(1), "{setting}");
         }
     }
-    check_host(features)?;
-    Ok(features)
-}
 
-fn enable(features: &mut X64Features, name: &str, on: bool) -> bool {
-    match name {
-        "has_sse41" => features.sse41 = on,
-        "has_avx" => features.avx = on,
-        "has_fma" => features.fma = on,
-        "has_bmi1" => features.bmi1 = on,
-        "has_bmi2" => features.bmi2 = on,
-        "has_lzcnt" => features.lzcnt = on,
-        "has_popcnt" => features.popcnt = on,
-        "has_cmpxchg16b" => features.cmpxchg16b = on,
-        name => return UNUSED.contains(&name),
+    #[test]
+    fn what_is_not_known_is_an_error_and_what_is_not_supported_skips() {
+        let on = "test run\nset enable_nan_canonicalization\ntarget x86_64\n";
+        assert_eq!(head(on), Err("set enable_nan_canonicalization".into()));
+        let convention = "test run\nset libcall_call_conv=preserve_all\ntarget x86_64\n";
+        let wanted = "set libcall_call_conv=preserve_all";
+        assert_eq!(head(convention), Err(wanted.into()));
+        let typo = "test run\n\nset is_pic is_pick\ntarget x86_64\n";
+        assert_eq!(head(typo), Err("3: unknown setting `is_pick`".into()));
     }
-    true
-}
 
-/// Code for features this machine lacks cannot run.
-#[cfg(target_arch = "x86_64")]
-fn check_host(f: X64Features) -> Result<(), String> {
-    use std::arch::is_x86_feature_detected as has;
-    let wanted = [
-        ("SSE4.1", f.sse41, has!("sse4.1")),
-        ("AVX", f.avx, has!("avx")),
-        ("FMA", f.fma, has!("fma")),
-        ("BMI1", f.bmi1, has!("bmi1")),
-        ("BMI2", f.bmi2, has!("bmi2")),
-        ("LZCNT", f.lzcnt, has!("lzcnt")),
-        ("POPCNT", f.popcnt, has!("popcnt")),
-        ("CMPXCHG16B", f.cmpxchg16b, has!("cmpxchg16b")),
-    ];
-    match wanted.iter().find(|(_, wanted, there)| *wanted && !there) {
-        Some((name, ..)) => Err(format!("this CPU has no {name}")),
-        None => Ok(()),
+    #[test]
+    fn presets_are_whole_names_without_values() {
+        for flag in [
+            "k8",
+            "btver1",
+            "znver4",
+            "x86-64",
+            "corei7-avx",
+            "has_avx512vnni=no",
+        ] {
+            let text = format!("test run\ntarget x86_64 {flag}\n");
+            assert!(!head(&text).is_err_and(|e| e.contains("unknown")), "{flag}");
+        }
+        for flag in ["haswel", "haswell=true", "has_avx=maybe", "has_lse"] {
+            let text = format!("test run\ntarget x86_64 {flag}\n");
+            let name = flag.split('=').next().expect("there is a first part");
+            assert_eq!(head(&text), Err(format!("2: unknown x86-64 flag `{name}`")));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One file.
 
 use crate::report::{Check, FileReport, Outcome};
-use crate::{Options, commands, run};
+use crate::{Options, commands, config, run};
 use nopal_ir::reader::{Comment, TestFile, TestFunction, parse_test};
 use nopal_ir::{EntityRef, Type, Value};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,6 +64,9 @@ fn test_text(path: &Path, options: &Options, report: &mut FileReport) {
     report.functions = file.functions.len();
     if file.commands.is_empty() {
         return report.fail(1, None, "the file", "there is no `test` command".into());
+    }
+    if let Err((line, message)) = config::check(&file) {
+        return report.fail(line, None, "the head of the file", message);
     }
     let mut bless = commands::Bless::new(options.bless);
     for command in &file.commands {
