@@ -18,6 +18,8 @@ pub const BROADCASTS: [(Protocol, [u32; 4]); 2] = [
 
 /// The stack pointer's number in frames.
 pub const SP: u8 = 31;
+/// Registers that [`spread`] has its argument in.
+pub const SPREAD_REGISTERS: [u8; 2] = [0, 15];
 /// Where [`spread`] has its frame pointer, from the stack pointer at its site, and its slot from there.
 pub const SPREAD_FRAME: (usize, i32) = (0, 24);
 
@@ -143,6 +145,39 @@ pub fn spread() -> Asm {
     asm.add(0, 0, 15).add(0, 0, 1).ldr(1, X29, 24).add(0, 0, 1);
     asm.leave(32);
     asm
+}
+
+/// Code that someone else generated: see `foreign.rs`.
+pub mod foreign {
+    use super::*;
+
+    /// A call of something that is not there.
+    pub const CALL: [u8; 4] = 0x9400_0001_u32.to_le_bytes();
+    /// What may be in a site, and where it starts in its line.
+    pub const FORMS: &[(usize, [u8; 4])] = &[(16, SITE), (60, CALL), (0, CALL)];
+    /// The register that [`callee`] increments.
+    pub const COUNTER: u8 = 11;
+
+    /// `fn(n)`: does what is in the four bytes `n` times, and returns how often `x11` was incremented.
+    pub fn code(middle: [u8; 4], start: usize) -> Asm {
+        let mut asm = Asm::new();
+        asm.enter(32).str(X19, SP_REGISTER, 16).mov(X19, 0);
+        asm.mov(COUNTER.into(), XZR);
+        asm.pad_to(start);
+        let again = asm.here();
+        asm.emit_site(&middle);
+        asm.sub_imm(X19, X19, 1).cbnz(X19, again);
+        asm.mov(0, COUNTER.into()).ldr(X19, SP_REGISTER, 16);
+        asm.leave(32);
+        asm
+    }
+
+    /// `add x11, x11, #1; ret`
+    pub fn callee() -> Asm {
+        let mut asm = Asm::new();
+        asm.add_imm(COUNTER.into(), COUNTER.into(), 1).emit(&RET);
+        asm
+    }
 }
 
 /// Raises SIGTRAP.

@@ -18,6 +18,8 @@ pub const BROADCASTS: [(Protocol, [u32; 4]); 2] = [
 
 /// The stack pointer's number in frames.
 pub const SP: u8 = 4;
+/// Registers that [`spread`] has its argument in.
+pub const SPREAD_REGISTERS: [u8; 2] = [0, 15];
 /// Where [`spread`] has its frame pointer, from the stack pointer at its site, and its slot from there.
 pub const SPREAD_FRAME: (usize, i32) = (48, -48);
 
@@ -77,6 +79,44 @@ pub fn spread() -> Asm {
         0x5f, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5b, 0x5d, 0xc3,
     ]);
     asm
+}
+
+/// Code that someone else generated: see `foreign.rs`.
+pub mod foreign {
+    use super::*;
+
+    /// A call of something that is not there.
+    pub const CALL: [u8; 5] = [0xe8, 0, 0, 0, 0];
+    /// What may be in a site, and where it starts in its line.
+    pub const FORMS: &[(usize, [u8; 5])] = &[
+        (10, [0x3d, 9, 9, 9, 9]),
+        (62, [0xa9, 0, 0, 0, 0]),
+        (63, [0xe8, 1, 2, 3, 4]),
+        (60, [0x0f, 0x1f, 0x44, 0, 0]),
+        (61, [0x90; 5]),
+    ];
+    /// The register that [`callee`] increments.
+    pub const COUNTER: u8 = 11;
+
+    /// `fn(n)`: does what is in the five bytes `n` times, and returns how often `r11` was incremented.
+    pub fn code(middle: [u8; 5], start: usize) -> Asm {
+        let mut asm = Asm::new();
+        // push rbx; mov rbx, rdi; xor r11d, r11d
+        asm.emit(&[0x53, 0x48, 0x89, 0xfb, 0x45, 0x31, 0xdb]);
+        asm.pad_to(start);
+        let again = asm.here();
+        asm.emit_site(&middle);
+        asm.emit(&[0x48, 0xff, 0xcb]).jnz(again); // dec rbx; jnz again
+        asm.emit(&[0x4c, 0x89, 0xd8, 0x5b, 0xc3]); // mov rax, r11; pop rbx; ret
+        asm
+    }
+
+    /// `inc r11; ret`
+    pub fn callee() -> Asm {
+        let mut asm = Asm::new();
+        asm.emit(&[0x49, 0xff, 0xc3, 0xc3]);
+        asm
+    }
 }
 
 /// Raises SIGTRAP.

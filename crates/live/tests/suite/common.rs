@@ -94,10 +94,15 @@ impl Asm {
 
     /// A site, wherever it comes to be.
     pub fn site_here(&mut self) -> &mut Asm {
-        self.emit(&SITE);
+        self.emit_site(&SITE)
+    }
+
+    /// A site that holds these bytes.
+    pub fn emit_site(&mut self, bytes: &[u8]) -> &mut Asm {
+        self.emit(bytes);
         self.sites.push(SiteDesc {
             ret_offset: self.bytes.len() as u32,
-            len: SITE.len() as u8,
+            len: bytes.len() as u8,
         });
         self
     }

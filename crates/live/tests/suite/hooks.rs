@@ -5,7 +5,8 @@ use std::sync::{Arc, Barrier, Mutex};
 
 use super::common;
 use super::common::{
-    BROADCASTS, PROTOCOLS, SP, SPREAD_FRAME, call, config, loop_over, space, spread,
+    BROADCASTS, PROTOCOLS, SP, SPREAD_FRAME, SPREAD_REGISTERS, call, config, loop_over, space,
+    spread,
 };
 use nopal_live::{CodeSpace, Counters, Error, SiteId, VectorState};
 
@@ -147,25 +148,30 @@ fn call_hooks_read_and_write_the_frame() {
         let code = asm.publish(&space);
         let site = code.site(0).unwrap();
         let (depth, slot_offset) = SPREAD_FRAME;
+        let [first, second] = SPREAD_REGISTERS;
         let return_address = code.base() + asm.sites[0].ret_offset as usize;
         let seen = Arc::new(Mutex::new(Vec::new()));
         let hook = space.call_hook({
             let seen = Arc::clone(&seen);
             move |site, frame| {
-                let vector = u64::from_le_bytes(frame.vector(3)[..8].try_into().unwrap());
+                let vector = u64::from_ne_bytes(frame.vector(3)[..8].try_into().unwrap());
                 // SAFETY: the code keeps its argument there.
                 let slot: u64 = unsafe { frame.slot(slot_offset) };
-                seen.lock()
-                    .unwrap()
-                    .push((site, frame.gpr(0), frame.gpr(15), vector, slot));
+                seen.lock().unwrap().push((
+                    site,
+                    frame.gpr(first),
+                    frame.gpr(second),
+                    vector,
+                    slot,
+                ));
                 assert_eq!(frame.return_address(), return_address);
                 assert_eq!(frame.sp(), frame.fp() - depth);
                 assert_eq!(frame.gpr(SP), frame.sp() as u64);
-                frame.set_gpr(0, 1);
-                frame.set_gpr(15, 20);
+                frame.set_gpr(first, 1);
+                frame.set_gpr(second, 20);
                 frame.set_gpr(SP, 0xdead);
                 let mut lanes = frame.vector(3);
-                lanes[..8].copy_from_slice(&300u64.to_le_bytes());
+                lanes[..8].copy_from_slice(&300u64.to_ne_bytes());
                 frame.set_vector(3, lanes);
                 // SAFETY: as above; the code adds what it finds there.
                 unsafe { frame.set_slot(slot_offset, 4000u64) };

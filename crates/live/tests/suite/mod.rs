@@ -2,7 +2,7 @@
 //! what it is to be like in `configure`.
 
 pub mod common;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "s390x"))]
 mod foreign;
 mod hooks;
 mod patches;
