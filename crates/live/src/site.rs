@@ -40,6 +40,9 @@ impl fmt::Display for SiteId {
 ///
 /// On AArch64 it has 4 bytes, aligned: `nop` (`D503201F`) or `bl`.
 ///
+/// On s390x it has 6 bytes, aligned to 2: `brcl 0` (`C004`) with any displacement, `brasl %r14` (`C0E5`), or three
+/// NOPs of 2 bytes (`bcr 0`).
+///
 /// On x86-64, the code around it must not need the flags from before the site after it: a site that is off sets
 /// them, also where there was a NOP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +134,7 @@ mod tests {
     #[test]
     fn names_each_defect() {
         use SiteDefect::{Bytes, Length, Misaligned, OutOfRange, Overlap};
-        let mut bytes = code(&[0, 20, 66]);
+        let mut bytes = code(&[0, 20, 67]);
         bytes[36..40].fill(0xff);
         let first = (LEN, LEN);
         assert_eq!(defect(&bytes, &[(LEN - 1, LEN)]), Some((0, OutOfRange)));
@@ -143,7 +146,7 @@ mod tests {
             Some((1, Overlap))
         );
         if isa::SITE_ALIGN > 1 {
-            assert_eq!(defect(&bytes, &[(66 + LEN, LEN)]), Some((0, Misaligned)));
+            assert_eq!(defect(&bytes, &[(67 + LEN, LEN)]), Some((0, Misaligned)));
         }
         assert_eq!(defect(&bytes, &[(LEN, LEN - 1)]), Some((0, Length)));
         assert_eq!(defect(&bytes, &[(LEN, 0)]), Some((0, Length)));

@@ -1,6 +1,6 @@
 //! Threads that meet a site under change, or code that cannot be executed for the moment.
 //!
-//! The former execute a breakpoint instruction, and the kernel delivers SIGTRAP to them. The
+//! The former execute a breakpoint instruction, and the kernel delivers SIGTRAP to them (SIGILL on s390x). The
 //! handler finds the site by the address alone: every site of published code is in its space's
 //! index, whether or not a commit is under way, so that it does not matter when the signal arrives.
 //! The thread goes on after the site, as if it had been off; emulating the call instead would break

@@ -32,6 +32,8 @@ const NO_NOEXEC_SEAL: Rule = Rule {
     errno: libc::EINVAL,
 };
 
+/// On s390x, `mmap` takes its arguments from memory, where no filter sees them.
+#[cfg(not(target_arch = "s390x"))]
 const NO_EXECUTABLE: [Rule; 2] = [
     Rule {
         call: libc::SYS_mmap,
@@ -61,13 +63,15 @@ fn refuse(rules: &[Rule]) {
     };
     let load = |offset: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset);
     let answer = |k: u32| statement(libc::BPF_RET | libc::BPF_K, k);
+    // Where the lower half of an argument is.
+    let lower = if cfg!(target_endian = "big") { 4 } else { 0 };
     let mut program = Vec::new();
     for rule in rules {
         let bits = rule.bits as u32;
         program.extend([
             load(0),
             unless_equal(rule.call as u32, 4),
-            load(16 + 8 * rule.argument),
+            load(16 + 8 * rule.argument + lower),
             statement(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, bits),
             unless_equal(bits, 1),
             answer(libc::SECCOMP_RET_ERRNO | rule.errno as u32),
@@ -130,6 +134,7 @@ fn old_kernel() {
     expect_mode(MemoryMode::Dual);
 }
 
+#[cfg(not(target_arch = "s390x"))]
 fn no_executable() {
     refuse(&NO_EXECUTABLE);
     let error = space(None).unwrap_err();
@@ -162,9 +167,10 @@ fn memory_deny_write_execute() {
     }
 }
 
-const CASES: [(&str, fn()); 4] = [
+const CASES: &[(&str, fn())] = &[
     ("no_memfd", no_memfd),
     ("old_kernel", old_kernel),
+    #[cfg(not(target_arch = "s390x"))]
     ("no_executable", no_executable),
     ("memory_deny_write_execute", memory_deny_write_execute),
 ];

@@ -11,11 +11,15 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+#[cfg(target_arch = "s390x")]
+mod s390x;
 #[cfg(target_arch = "x86_64")]
 mod x64;
 
 #[cfg(target_arch = "aarch64")]
 use aarch64 as current;
+#[cfg(target_arch = "s390x")]
+use s390x as current;
 #[cfg(target_arch = "x86_64")]
 use x64 as current;
 

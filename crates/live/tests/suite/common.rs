@@ -8,6 +8,7 @@ use std::sync::{Arc, Once, OnceLock};
 use nopal_live::{Code, CodeSpace, Error, MemoryMode, Protocol, SiteDesc, SpaceConfig};
 
 #[cfg_attr(target_arch = "aarch64", path = "arch_aarch64.rs")]
+#[cfg_attr(target_arch = "s390x", path = "arch_s390x.rs")]
 #[cfg_attr(target_arch = "x86_64", path = "arch_x64.rs")]
 mod arch;
 

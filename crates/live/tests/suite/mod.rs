@@ -11,5 +11,6 @@ mod signals;
 mod spaces;
 mod torture;
 #[cfg_attr(target_arch = "aarch64", path = "vectors_aarch64.rs")]
+#[cfg_attr(target_arch = "s390x", path = "vectors_s390x.rs")]
 #[cfg_attr(target_arch = "x86_64", path = "vectors_x64.rs")]
 mod vectors;

@@ -1,10 +1,17 @@
-//! SIGTRAP that is not ours goes where it would have gone.
+//! What raises the signal of breakpoints and is not ours goes where it would have gone.
 
 use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::common::{after_breakpoint, breakpoint, call, loop_over, space, this_program};
 use nopal_live::Protocol;
+
+/// What a breakpoint in a site raises.
+const SIGNAL: libc::c_int = if cfg!(target_arch = "s390x") {
+    libc::SIGILL
+} else {
+    libc::SIGTRAP
+};
 
 /// Makes sure that the crate's handler is installed.
 fn strict_commit() {
@@ -23,7 +30,7 @@ fn strict_commit() {
 static SEEN: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn count_signal(signal: libc::c_int) {
-    assert_eq!(signal, libc::SIGTRAP);
+    assert_eq!(signal, SIGNAL);
     SEEN.fetch_add(1, Ordering::SeqCst);
 }
 
@@ -42,10 +49,10 @@ fn child(case: &str) {
     match case {
         "handler" => {
             // SAFETY: the handler is async-signal-safe.
-            unsafe { libc::signal(libc::SIGTRAP, count_signal as *const () as usize) };
+            unsafe { libc::signal(SIGNAL, count_signal as *const () as usize) };
             strict_commit();
             // SAFETY: sends a signal to this thread.
-            unsafe { libc::raise(libc::SIGTRAP) };
+            unsafe { libc::raise(SIGNAL) };
             assert_eq!(SEEN.load(Ordering::SeqCst), 1);
         }
         "handler with context" => {
@@ -55,10 +62,7 @@ fn child(case: &str) {
                 let mut action: libc::sigaction = std::mem::zeroed();
                 action.sa_sigaction = count_and_go_on as *const () as usize;
                 action.sa_flags = libc::SA_SIGINFO;
-                assert_eq!(
-                    libc::sigaction(libc::SIGTRAP, &action, std::ptr::null_mut()),
-                    0
-                );
+                assert_eq!(libc::sigaction(SIGNAL, &action, std::ptr::null_mut()), 0);
             }
             strict_commit();
             breakpoint();
@@ -67,10 +71,10 @@ fn child(case: &str) {
         }
         "ignored" => {
             // SAFETY: ignores the signal.
-            unsafe { libc::signal(libc::SIGTRAP, libc::SIG_IGN) };
+            unsafe { libc::signal(SIGNAL, libc::SIG_IGN) };
             strict_commit();
             // SAFETY: sends a signal to this thread.
-            unsafe { libc::raise(libc::SIGTRAP) };
+            unsafe { libc::raise(SIGNAL) };
         }
         "default" => {
             strict_commit();
@@ -99,5 +103,5 @@ fn in_a_process_of_its_own() {
     assert!(run_case("handler").success());
     assert!(run_case("handler with context").success());
     assert!(run_case("ignored").success());
-    assert_eq!(run_case("default").signal(), Some(libc::SIGTRAP));
+    assert_eq!(run_case("default").signal(), Some(SIGNAL));
 }

@@ -1,8 +1,8 @@
 //! Threads run through sites at every offset a line allows, while another changes them.
 //!
-//! The code watches itself. A call leaves its return address, on x86-64 below the stack pointer, on
-//! AArch64 in `x30`, where the code puts zero before each site: a call that was half made, or went elsewhere, shows at the pass where it
-//! happens. After each round over all sites the code compares every register with what it put
+//! The code watches itself. A call leaves its return address, on x86-64 below the stack pointer, elsewhere in
+//! a register, where the code puts zero before each site: a call that was half made, or went elsewhere, shows at
+//! the pass where it happens. After each round over all sites the code compares every register with what it put
 //! there. In the end, the calls that the threads saw are the counts of the hooks.
 //!
 //! `NOPAL_TORTURE_TOGGLES` sets the number of site changes per protocol.
@@ -16,7 +16,7 @@ use super::common::watched::{self, Fields};
 use super::common::{PROTOCOLS, config, space};
 use nopal_live::{Code, CodeSpace, CountHook, Counters, Protocol, SiteId};
 
-/// On x86-64, a site may start anywhere in a line, and end in the next.
+/// On x86-64 and s390x, a site may start anywhere in a line, and end in the next.
 const SITES: usize = 64;
 /// Threads that run the code.
 const RUNNERS: usize = 2;

@@ -14,7 +14,7 @@ pub(super) unsafe fn set_program_counter(ucontext: *mut c_void, address: usize) 
 /// The program counter after a breakpoint instruction, if that is what raised the signal.
 ///
 /// # Safety
-/// The arguments are those of a running SA_SIGINFO handler for SIGTRAP.
+/// The arguments are those of a running SA_SIGINFO handler for the signal of breakpoints.
 pub(super) unsafe fn after_breakpoint(
     info: *const siginfo_t,
     ucontext: *mut c_void,
@@ -86,5 +86,36 @@ mod arch {
     pub(super) unsafe fn is_fetch(info: *const siginfo_t, ucontext: *mut c_void) -> bool {
         // SAFETY: the caller's promise.
         unsafe { (*info).si_addr() as u64 == program_counter(ucontext).read() }
+    }
+}
+
+/// Source: `arch/s390/kernel/traps.c`, `arch/s390/mm/fault.c`.
+#[cfg(target_arch = "s390x")]
+mod arch {
+    use super::{c_void, siginfo_t};
+
+    /// The `si_code` of an invalid operation; absent from the `libc` crate's list for some C libraries.
+    pub(super) const BREAKPOINT: libc::c_int = 1;
+
+    /// # Safety
+    /// As for [`set_program_counter`](super::set_program_counter).
+    pub(super) unsafe fn program_counter(ucontext: *mut c_void) -> *mut u64 {
+        let ucontext = ucontext.cast::<libc::ucontext_t>();
+        // SAFETY: the caller's promise.
+        unsafe { &raw mut (*ucontext).uc_mcontext.psw.addr }
+    }
+
+    /// The processor reports the page of an address only. Code that stores to the page it is in, which has to
+    /// be a mistake, is taken to be fetched.
+    ///
+    /// # Safety
+    /// As for [`is_fetch`](super::is_fetch).
+    pub(super) unsafe fn is_fetch(info: *const siginfo_t, ucontext: *mut c_void) -> bool {
+        const PAGE_BITS: u32 = 12;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let page = (*info).si_addr() as u64 >> PAGE_BITS;
+            page == program_counter(ucontext).read() >> PAGE_BITS
+        }
     }
 }

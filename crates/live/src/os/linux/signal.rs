@@ -1,4 +1,4 @@
-//! The handlers for SIGTRAP and SIGSEGV.
+//! The handlers for breakpoints and SIGSEGV.
 //!
 //! Source: `sigaction(2)`.
 
@@ -23,8 +23,16 @@ pub(crate) struct Handler {
     outcome: OnceLock<Result<(), c_int>>,
 }
 
+/// What a breakpoint in a site raises: on s390x it is an invalid instruction, since what Linux has for a
+/// breakpoint raises SIGTRAP only under a debugger.
+const BREAKPOINT: c_int = if cfg!(target_arch = "s390x") {
+    libc::SIGILL
+} else {
+    libc::SIGTRAP
+};
+
 /// For sites under change.
-pub(crate) static TRAP: Handler = Handler::new(libc::SIGTRAP, on_trap);
+pub(crate) static TRAP: Handler = Handler::new(BREAKPOINT, on_trap);
 /// For code memory that is being written.
 pub(crate) static FAULT: Handler = Handler::new(libc::SIGSEGV, on_fault);
 
@@ -47,6 +55,7 @@ impl Handler {
         outcome.map_err(|errno| Error::SignalHandler {
             signal: match self.signal {
                 libc::SIGTRAP => "SIGTRAP",
+                libc::SIGILL => "SIGILL",
                 _ => "SIGSEGV",
             },
             source: io::Error::from_raw_os_error(errno),
