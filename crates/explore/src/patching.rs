@@ -14,6 +14,10 @@ pub enum Layout {
         /// What is promised about executing bytes that change.
         promise: Promise,
     },
+    /// One instruction of two bytes, the first of which may be a trap and the second of which says whether it
+    /// calls, and a displacement, of which two bytes stand for all four. Any mixture of old and new bytes
+    /// is executed (Principles of Operation, SA22-7832, chapter 5, "Instruction Fetching").
+    S390,
     /// One aligned word: `bl` or `nop`.
     Arm {
         /// See [`Arch::Arm`].
@@ -39,7 +43,7 @@ pub enum Promise {
     BreakpointOnly,
 }
 
-/// The first unit of a site.
+/// What decides what a site does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
     /// Calls; where the head holds the target as well, this one.
@@ -129,17 +133,20 @@ pub struct Patching {
     pub detail: Detail,
 }
 
-/// First bytes and words of sites.
+/// First bytes and words of sites; on s390x, the first two are second bytes, and the others first ones.
 const ON: Word = 1;
 const OFF: Word = 2;
 const TRAP: Word = 3;
+const NO_TRAP: Word = 4;
 /// Added to its target, the word of a site that calls.
 const CALL: Word = 0x10;
 
 impl Layout {
     fn arch(self) -> Arch {
         match self {
-            Layout::X86 { .. } => Arch::X86,
+            // On s390x, too, nothing but loads passes earlier stores, and serialization discards all that
+            // was fetched ("Conceptual Sequence").
+            Layout::X86 { .. } | Layout::S390 => Arch::X86,
             Layout::Arm { dic, idc } => Arch::Arm { dic, idc },
             Layout::RiscV | Layout::RiscVPair => Arch::RiscV,
         }
@@ -149,23 +156,28 @@ impl Layout {
     fn locs(self) -> u8 {
         match self {
             Layout::X86 { units, .. } => units[2] + 1,
+            Layout::S390 => 4,
             Layout::Arm { .. } | Layout::RiscV => 1,
             Layout::RiscVPair => 2,
         }
     }
 
-    /// The location and the bits that a head is in.
-    fn head(self) -> (Loc, Word) {
+    /// The stores that put a head in place: location, bits, value.
+    fn head(self, head: Head) -> Vec<(Loc, Word, Word)> {
+        let word = self.head_word(head);
         match self {
-            Layout::X86 { .. } => (0, 0xff),
-            Layout::Arm { .. } | Layout::RiscV => (0, Word::MAX),
-            Layout::RiscVPair => (1, Word::MAX),
+            Layout::X86 { .. } => vec![(0, 0xff, word)],
+            Layout::S390 if head == Head::Trap => vec![(0, Word::MAX, word)],
+            // One store, which may be fetched as two.
+            Layout::S390 => vec![(1, Word::MAX, word), (0, Word::MAX, NO_TRAP)],
+            Layout::Arm { .. } | Layout::RiscV => vec![(0, Word::MAX, word)],
+            Layout::RiscVPair => vec![(1, Word::MAX, word)],
         }
     }
 
     fn head_word(self, head: Head) -> Word {
         match (self, head) {
-            (Layout::X86 { .. }, Head::On(_)) => ON,
+            (Layout::X86 { .. } | Layout::S390, Head::On(_)) => ON,
             (_, Head::On(target)) => CALL + Word::from(target),
             (_, Head::Off) => OFF,
             (_, Head::Trap) => TRAP,
@@ -188,6 +200,7 @@ impl Layout {
                 }
                 stores
             }
+            Layout::S390 => vec![(2, Word::MAX, target), (3, Word::MAX, target)],
             Layout::Arm { .. } | Layout::RiscV => Vec::new(),
             Layout::RiscVPair => vec![(0, Word::MAX, target)],
         }
@@ -225,28 +238,17 @@ impl Patching {
         let mut add = |name: &str, inst| actions.push(action(name.into(), vec![inst]));
         match op {
             Op::Head { site, head } => {
-                let (loc, mask) = self.layout.head();
                 let name = match head {
                     Head::On(_) => "on",
                     Head::Off => "off",
                     Head::Trap => "trap",
                 };
-                let store = Inst::Store {
-                    loc: self.loc(*site, loc),
-                    mask,
-                    value: self.layout.head_word(*head),
-                };
-                add(&format!("site {site}: {name}"), store);
+                let insts = self.stores(*site, &self.layout.head(*head));
+                actions.push(action(format!("site {site}: {name}"), insts));
             }
             Op::Tail { site, target } => {
-                let stores = self.layout.tail(*target);
-                let store = |&(loc, mask, value)| Inst::Store {
-                    loc: self.loc(*site, loc),
-                    mask,
-                    value,
-                };
-                if !stores.is_empty() {
-                    let insts = stores.iter().map(store).collect();
+                let insts = self.stores(*site, &self.layout.tail(*target));
+                if !insts.is_empty() {
                     actions.push(action(format!("site {site}: tail"), insts));
                 }
             }
@@ -280,6 +282,16 @@ impl Patching {
                 add(RETURN, store);
             }
         }
+    }
+
+    /// Stores to locations of a site.
+    fn stores(&self, site: u8, stores: &[(Loc, Word, Word)]) -> Vec<Inst> {
+        let store = |&(loc, mask, value)| Inst::Store {
+            loc: self.loc(site, loc),
+            mask,
+            value,
+        };
+        stores.iter().map(store).collect()
     }
 
     fn line(&self, sites: &[u8]) -> Locs {
@@ -319,6 +331,7 @@ impl Patching {
         for site in 0..self.sites.len() as u8 {
             match self.layout {
                 Layout::X86 { units, promise } => text.push(self.x86(site, units, promise)),
+                Layout::S390 => text.push(self.s390(site)),
                 Layout::Arm { .. } | Layout::RiscV => text.push(self.word(site)),
                 Layout::RiscVPair => text.extend(self.pair(site)),
             }
@@ -350,6 +363,28 @@ impl Patching {
                     _ => forms.extend(others.into_iter().map(form)),
                 }
                 forms.into_iter().map(inst).collect()
+            }),
+        }
+    }
+
+    fn s390(&self, site: u8) -> Slot {
+        let form = |bytes: Vec<Word>| match bytes[..] {
+            [TRAP, ..] => Form::Trap,
+            [_, OFF, ..] => Form::Off,
+            [_, _, tail, end] if tail == end => Form::On(tail as u8),
+            _ => Form::Torn,
+        };
+        Slot::Stored {
+            at: (0..self.layout.locs()).map(|i| self.loc(site, i)).collect(),
+            possible: Box::new(move |seen| {
+                let mut forms: Vec<Form> = Vec::new();
+                for found in products(seen).into_iter().map(form) {
+                    if !forms.contains(&found) {
+                        forms.push(found);
+                    }
+                }
+                let event = |form| Inst::Site(Event { site, form });
+                forms.into_iter().map(event).collect()
             }),
         }
     }
@@ -407,9 +442,8 @@ impl Patching {
                 true => Head::On(start.target),
                 false => Head::Off,
             };
-            let (loc, mask) = self.layout.head();
             let mut stores = self.layout.tail(start.target);
-            stores.push((loc, mask, self.layout.head_word(head)));
+            stores.extend(self.layout.head(head));
             for (loc, mask, value) in stores {
                 let word = &mut memory[self.loc(site, loc) as usize];
                 *word = *word & !mask | value & mask;

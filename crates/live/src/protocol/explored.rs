@@ -46,7 +46,7 @@ fn maintenance(layout: Layout) -> CacheMaintenance {
 /// What sites are like in a layout.
 fn shape(layout: Layout) -> Shape {
     match layout {
-        Layout::X86 { .. } => Shape::HeadAndTail,
+        Layout::X86 { .. } | Layout::S390 => Shape::HeadAndTail,
         Layout::Arm { .. } | Layout::RiscV => Shape::OneWord,
         Layout::RiscVPair => panic!("no protocol is made for it"),
     }
@@ -298,6 +298,7 @@ impl Change {
 fn supported() -> Vec<(Protocol, Layout)> {
     let mut all = vec![(Direct, MIXTURE), (Strict, MIXTURE), (Strict, BREAKPOINT)];
     for protocol in [Direct, Strict] {
+        all.push((protocol, Layout::S390));
         all.push((protocol, Layout::RiscV));
         all.extend(ARMS.map(|layout| (protocol, layout)));
     }
@@ -599,6 +600,18 @@ fn what_each_operation_is_for() {
         present, tables,
         "`NOPAL_BLESS=1 cargo test -p nopal-live` rewrites {path}"
     );
+}
+
+/// A trap over one byte and a switch in another come to the same as both in one.
+#[test]
+fn s390x_needs_what_x86_64_needs() {
+    for protocol in [Direct, Strict] {
+        for change in &CHANGES {
+            let here = without_each(&change.story(protocol, Layout::S390));
+            let there = without_each(&change.story(protocol, MIXTURE));
+            assert_eq!(here, there, "{protocol:?} {}", change.name);
+        }
+    }
 }
 
 /// Whatever the document says: without these operations, something is wrong everywhere.
