@@ -225,6 +225,33 @@ fn direct_with_shared_counters() {
     torture(Protocol::Direct, Counters::Shared);
 }
 
+/// The code watches its registers around calls of a hook that uses many.
+#[test]
+fn call_hooks_keep_registers() {
+    const ROUNDS: u64 = 20;
+    let torture = Torture::new(Protocol::Direct, any_counters());
+    let seen = Arc::new(AtomicU64::new(0));
+    let hook = torture.space.call_hook({
+        let seen = Arc::clone(&seen);
+        move |site, frame| {
+            let text = format!("{site}: {frame:?}");
+            seen.fetch_add(u64::from(!text.is_empty()), Ordering::Relaxed);
+        }
+    });
+    let hook = hook.unwrap();
+    let mut patch = torture.space.patch();
+    patch.enable_all(torture.sites.iter().copied(), &hook);
+    patch.commit().unwrap();
+    torture.run(0, ROUNDS);
+    let report = &torture.reports[0];
+    for count in &report.calls {
+        assert_eq!(count.load(Ordering::Relaxed), ROUNDS);
+    }
+    assert_eq!(report.wrong_calls.load(Ordering::Relaxed), 0);
+    assert_eq!(report.wrong_registers.load(Ordering::Relaxed), 0);
+    assert_eq!(seen.load(Ordering::Relaxed), ROUNDS * SITES as u64);
+}
+
 /// The best this system can do.
 fn any_counters() -> Counters {
     space(Protocol::Direct).counters()
