@@ -13,10 +13,10 @@ pub(crate) struct RawFrame {
     return_address: u64,
     /// Floating-point control.
     fpc: u32,
-    /// How many vector registers were saved: 32, or 16 of which the rest of the floating-point registers is
-    /// zero.
+    /// How many registers are in `vectors`: 32, or the 16 whose first halves are floating-point registers, with
+    /// zeros in the others.
     vector_count: u32,
-    /// `%v0` to `%v31`, of which the first halves of `%v0` to `%v15` are `%f0` to `%f15`.
+    /// `%v0` to `%v31`. The first halves of `%v0` to `%v15` are `%f0` to `%f15`.
     vectors: [[u8; 16]; 32],
 }
 

@@ -3,7 +3,7 @@
 mod cpu;
 mod entry;
 mod frame;
-/// The same: one instruction, or a loop, counts.
+// The same: counters have no rows for CPUs here.
 #[path = "../aarch64/percpu.rs"]
 mod percpu;
 mod site;

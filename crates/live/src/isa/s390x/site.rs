@@ -6,10 +6,10 @@
 //! | off | `C0 04` and a displacement: a branch that is never taken |
 //! | trap | `00` over the first byte: the operation code that stays invalid (Principles of Operation, SA22-7832, chapter 6, "Operation Exception") |
 //!
-//! The bytes of an instruction may be fetched one by one, in any order, and more than once; all bits of a byte
-//! are accessed together; and what was fetched ahead is discarded by serialization (chapter 5, "Instruction
-//! Fetching"). So one byte says what a site is: the second one, unless the first is that of a trap. No
-//! mixture of two successive forms is a third.
+//! The bytes of an instruction may be fetched one by one, in any order, and more than once, and what was
+//! fetched ahead is discarded by serialization (chapter 5, "Instruction Fetching"). So one byte says what a
+//! site is: the second one, unless the first is that of a trap. No mixture of successive forms is another
+//! (`docs/protocols.md`).
 
 use std::arch::asm;
 

@@ -105,8 +105,8 @@ mod arch {
         unsafe { &raw mut (*ucontext).uc_mcontext.psw.addr }
     }
 
-    /// The processor reports the page of an address only. Code that stores to the page it is in, which has to
-    /// be a mistake, is taken to be fetched.
+    /// The processor reports the page of an address only, so that code that stores to the page it is in cannot
+    /// be told from code that is not executable for the moment: a function that does so faults for ever.
     ///
     /// # Safety
     /// As for [`is_fetch`](super::is_fetch).
