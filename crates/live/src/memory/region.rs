@@ -297,8 +297,20 @@ impl Drop for Writing<'_> {
 mod tests {
     use super::*;
 
-    /// The permissions of every mapping that overlaps `[start, start + len)`.
+    /// The permissions of every mapping that overlaps `[start, start + len)`. User-mode emulators leave out a
+    /// mapping whose neighbour goes meanwhile, which is why they are asked until they say the same twice.
     fn permissions(start: usize, len: usize) -> Vec<String> {
+        let mut seen = permissions_once(start, len);
+        loop {
+            let again = permissions_once(start, len);
+            if seen == again {
+                return seen;
+            }
+            seen = again;
+        }
+    }
+
+    fn permissions_once(start: usize, len: usize) -> Vec<String> {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let overlapping = maps.lines().filter_map(|line| {
             let (range, rest) = line.split_once(' ')?;
