@@ -8,7 +8,7 @@
 //! (and, as this is a new instance of the value, nowhere else), an edge renames arguments to
 //! parameters, and where paths meet the sets are intersected. Each noted use must then find its
 //! value, and an instruction that reads a register which holds neither an operand nor a temporary
-//! of its group is reported.
+//! of its group is reported. So is one that reads flags where a constant was made meanwhile that spoils them.
 //!
 //! It is compiled into builds with debug assertions and with the feature `checker`.
 
@@ -98,11 +98,20 @@ pub(crate) enum Symbolic {
     },
 }
 
+/// What a machine instruction does to condition flags.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FlagUse {
+    pub(crate) reads: bool,
+    /// Whether those it leaves, if it writes them, say something that code looks at.
+    pub(crate) writes: Option<bool>,
+}
+
 /// A machine instruction the checker understands.
 pub(crate) trait Check: Copy + PartialEq + core::fmt::Debug {
     /// Stands where an instruction turned out not to be needed.
     const OMITTED: Self;
     fn symbolic(&self, out: &Selected<Self>) -> Symbolic;
+    fn flags(&self) -> FlagUse;
     /// Registers that hold no values and may be read at any time.
     const ALWAYS_READABLE: RegSet;
 }
@@ -214,6 +223,7 @@ impl<I: Check> Checker<'_, I> {
         // Notes are in the order in which they were made: upwards, like the instructions.
         let mut next = notes.len();
         let mut cx = Meaning::default();
+        let mut flags_spoilt = false;
         let mut at = chunk.insts.end;
         loop {
             while next > 0 && notes[next - 1].at == at {
@@ -236,6 +246,13 @@ impl<I: Check> Checker<'_, I> {
             }
             at -= 1;
             let inst = self.out.insts[at as usize];
+            let flags = inst.flags();
+            if flags.reads && flags_spoilt {
+                return Err(format!(
+                    "chunk {number} at {at}, {inst:?}: the flags are spoilt"
+                ));
+            }
+            flags_spoilt = flags.writes.map_or(flags_spoilt, |meant| !meant);
             let last = at == chunk.insts.start;
             let goes_on = self
                 .inst(inst, &mut state, &cx, report, work)

@@ -4,7 +4,7 @@ use super::effects::effects;
 use super::inst::{Base, FSize, Inst, Mem, Size};
 use super::regs::{RBP, RSP};
 use crate::RegSet;
-use crate::checker::{Check, CheckLoc, Symbolic};
+use crate::checker::{Check, CheckLoc, FlagUse, Symbolic};
 use crate::select::INCOMING;
 use crate::selected::Selected;
 
@@ -28,6 +28,14 @@ fn location(mem: Mem) -> Option<CheckLoc> {
 impl Check for Inst {
     const OMITTED: Inst = Inst::Omitted;
     const ALWAYS_READABLE: RegSet = RegSet::from_slice(&[RSP, RBP]);
+
+    fn flags(&self) -> FlagUse {
+        let e = effects(self);
+        FlagUse {
+            reads: e.reads_flags,
+            writes: e.writes_flags.then(|| !matches!(self, Inst::ZeroR { .. })),
+        }
+    }
 
     fn symbolic(&self, out: &Selected<Self>) -> Symbolic {
         use CheckLoc::Reg;

@@ -144,8 +144,10 @@ fn with_carry(cx: &mut Cx<'_>, inst: nopal_ir::Inst, op: Alu, v: Value, [x, y, c
     if let Some((def, Cc::B)) = flag(cx, c, inst) {
         cx.mark_flag_fused(c);
         add_sub(cx, op, v, x, y);
+        // What gives way to its operands is made anew below it, too.
+        arithmetic(cx, def);
         cx.flags_live = outer;
-        return arithmetic(cx, def);
+        return;
     }
     let carry = cx.scratch(RegClass::Int);
     add_sub(cx, op, v, x, y);
