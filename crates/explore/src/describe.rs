@@ -67,6 +67,9 @@ impl Machine {
             Inst::Sync => "context synchronization".into(),
             Inst::Rendezvous => "broadcast".into(),
             Inst::Site(Event { site, form }) => format!("site {site}: {form}"),
+            Inst::Through { site, loc } => {
+                format!("call in site {site}, by way of {}", self.name(loc))
+            }
             Inst::Jump { site, reg, low } => format!("second half of site {site}: r{reg}, {low}"),
         }
     }

@@ -115,6 +115,14 @@ pub enum Inst {
         /// The other part.
         low: Word,
     },
+    /// Executes a patch site that calls an island, and the jump there to the target that a location holds.
+    /// That is loaded at any time from the fetch on.
+    Through {
+        /// The site.
+        site: u8,
+        /// The location with the target.
+        loc: Loc,
+    },
 }
 
 /// Kinds of fences.

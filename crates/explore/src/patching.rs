@@ -27,6 +27,9 @@ pub enum Layout {
     },
     /// One aligned word: `jal`, or the `jalr` behind an `auipc` that is never changed.
     RiscV,
+    /// The same, always to the same place: an island, from where it goes on to an address that is loaded. That
+    /// is stored before a head that calls.
+    RiscVIsland,
     /// Two aligned words, `auipc` and `jalr`, both of which depend on the target.
     RiscVPair,
 }
@@ -148,7 +151,7 @@ impl Layout {
             // was fetched ("Conceptual Sequence").
             Layout::X86 { .. } | Layout::S390 => Arch::X86,
             Layout::Arm { dic, idc } => Arch::Arm { dic, idc },
-            Layout::RiscV | Layout::RiscVPair => Arch::RiscV,
+            Layout::RiscV | Layout::RiscVIsland | Layout::RiscVPair => Arch::RiscV,
         }
     }
 
@@ -158,7 +161,7 @@ impl Layout {
             Layout::X86 { units, .. } => units[2] + 1,
             Layout::S390 => 4,
             Layout::Arm { .. } | Layout::RiscV => 1,
-            Layout::RiscVPair => 2,
+            Layout::RiscVIsland | Layout::RiscVPair => 2,
         }
     }
 
@@ -170,14 +173,16 @@ impl Layout {
             Layout::S390 if head == Head::Trap => vec![(0, Word::MAX, word)],
             // One store, which may be fetched as two.
             Layout::S390 => vec![(1, Word::MAX, word), (0, Word::MAX, NO_TRAP)],
-            Layout::Arm { .. } | Layout::RiscV => vec![(0, Word::MAX, word)],
+            Layout::Arm { .. } | Layout::RiscV | Layout::RiscVIsland => {
+                vec![(0, Word::MAX, word)]
+            }
             Layout::RiscVPair => vec![(1, Word::MAX, word)],
         }
     }
 
     fn head_word(self, head: Head) -> Word {
         match (self, head) {
-            (Layout::X86 { .. } | Layout::S390, Head::On(_)) => ON,
+            (Layout::X86 { .. } | Layout::S390 | Layout::RiscVIsland, Head::On(_)) => ON,
             (_, Head::On(target)) => CALL + Word::from(target),
             (_, Head::Off) => OFF,
             (_, Head::Trap) => TRAP,
@@ -201,7 +206,7 @@ impl Layout {
                 stores
             }
             Layout::S390 => vec![(2, Word::MAX, target), (3, Word::MAX, target)],
-            Layout::Arm { .. } | Layout::RiscV => Vec::new(),
+            Layout::Arm { .. } | Layout::RiscV | Layout::RiscVIsland => Vec::new(),
             Layout::RiscVPair => vec![(0, Word::MAX, target)],
         }
     }
@@ -243,6 +248,13 @@ impl Patching {
                     Head::Off => "off",
                     Head::Trap => "trap",
                 };
+                if let (Layout::RiscVIsland, Head::On(target)) = (self.layout, head) {
+                    let address = (1, Word::MAX, Word::from(*target));
+                    let insts = self.stores(*site, &[address]);
+                    actions.push(action(format!("site {site}: address"), insts));
+                    let fence = Inst::Fence(Fence::Stores);
+                    actions.push(action("fence w, w".into(), vec![fence]));
+                }
                 let insts = self.stores(*site, &self.layout.head(*head));
                 actions.push(action(format!("site {site}: {name}"), insts));
             }
@@ -333,6 +345,7 @@ impl Patching {
                 Layout::X86 { units, promise } => text.push(self.x86(site, units, promise)),
                 Layout::S390 => text.push(self.s390(site)),
                 Layout::Arm { .. } | Layout::RiscV => text.push(self.word(site)),
+                Layout::RiscVIsland => text.push(self.island(site)),
                 Layout::RiscVPair => text.extend(self.pair(site)),
             }
         }
@@ -404,6 +417,26 @@ impl Patching {
         }
     }
 
+    /// Between the call and the load, a thread has passed the site: that it is interrupted there is left out.
+    fn island(&self, site: u8) -> Slot {
+        let loc = self.loc(site, 1);
+        let inst = move |word: &Word| match *word {
+            OFF => Inst::Site(Event {
+                site,
+                form: Form::Off,
+            }),
+            TRAP => Inst::Site(Event {
+                site,
+                form: Form::Trap,
+            }),
+            _ => Inst::Through { site, loc },
+        };
+        Slot::Stored {
+            at: vec![self.loc(site, 0)],
+            possible: Box::new(move |seen| seen[0].iter().map(inst).collect()),
+        }
+    }
+
     /// `auipc` puts its part of the target into a register, `jalr` adds its own.
     fn pair(&self, site: u8) -> [Slot; 2] {
         let upper = |word: &Word| Inst::Set {
@@ -444,6 +477,9 @@ impl Patching {
             };
             let mut stores = self.layout.tail(start.target);
             stores.extend(self.layout.head(head));
+            if self.layout == Layout::RiscVIsland {
+                stores.push((1, Word::MAX, Word::from(start.target)));
+            }
             for (loc, mask, value) in stores {
                 let word = &mut memory[self.loc(site, loc) as usize];
                 *word = *word & !mask | value & mask;

@@ -4,15 +4,22 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::directory::SiteRecord;
+use crate::islands::Islands;
 use crate::memory::Range;
 use crate::site;
 use crate::slots::{NO_HOOK, SlotList};
 use crate::{CodeSpace, Error, Result, SiteDesc, SiteId};
 
 /// A range that goes back to its space when dropped.
-struct OwnedRange {
+pub(crate) struct OwnedRange {
     space: Arc<CodeSpace>,
     range: Range,
+}
+
+impl OwnedRange {
+    pub(crate) fn new(space: Arc<CodeSpace>, range: Range) -> OwnedRange {
+        OwnedRange { space, range }
+    }
 }
 
 impl Drop for OwnedRange {
@@ -34,7 +41,7 @@ impl Allocation {
     pub(crate) fn new(space: Arc<CodeSpace>, range: Range) -> Allocation {
         Allocation {
             len: range.bytes(),
-            owned: OwnedRange { space, range },
+            owned: OwnedRange::new(space, range),
             tag: 0,
         }
     }
@@ -79,20 +86,23 @@ impl Allocation {
         site::check(bytes, sites)?;
         let space = &owned.space;
         space.check_not_forked()?;
+        let islands = Islands::new(space, owned.range, sites)?;
         let first = space.lock().directory.take_ids(sites.len())?;
-        space.write_code(owned.range, bytes, sites)?;
+        space.write_code(owned.range, bytes, sites, &islands.links)?;
         let offset = owned.range.offset();
         space.index().insert(offset, bytes.len(), tag, sites, first);
         // Both parts of the sum are below the size of the range, which is below 2 GiB.
         let records = sites
             .iter()
-            .map(|site| SiteRecord::new(offset as u32 + site.ret_offset))
+            .zip(islands.links)
+            .map(|(site, link)| SiteRecord::new(offset as u32 + site.ret_offset, link))
             .collect();
         space.lock().directory.insert(first, records);
         Ok(Code {
             len: bytes.len(),
             first,
             sites: sites.len() as u32,
+            islands: islands.owned,
             owned,
         })
     }
@@ -116,6 +126,7 @@ pub struct Code {
     len: usize,
     first: u32,
     sites: u32,
+    islands: Option<OwnedRange>,
     owned: OwnedRange,
 }
 
@@ -188,6 +199,7 @@ impl Drop for Code {
         }
         drop(guard);
         space.index().remove(self.owned.range.offset(), self.len);
-        space.fill_with_traps(self.owned.range);
+        let ranges = self.islands.iter().chain([&self.owned]);
+        ranges.for_each(|owned| space.fill_with_traps(owned.range));
     }
 }

@@ -14,15 +14,15 @@ pub enum Protocol {
     /// the rest of the site, if it has one, is only rewritten while it is off, with broadcasts between.
     ///
     /// Within AMD's rules for cross-modifying code (APM vol. 2 §7.6.1) and those of AArch64 (Arm ARM
-    /// B2.2.5) and s390x (Principles of Operation, SA22-7832, chapter 5, "Instruction Fetching"); on
-    /// Intel processors it is measured, not promised.
+    /// B2.2.5), RISC-V (Ziccif) and s390x (Principles of Operation, SA22-7832, chapter 5, "Instruction
+    /// Fetching"); on Intel processors it is measured, not promised.
     Direct,
     /// Sites under change hold a breakpoint instruction, with a broadcast after each step; a thread
     /// that meets it goes on after the site (SIGTRAP, on s390x SIGILL, must not be blocked in threads that
     /// run generated code).
     ///
     /// The order Linux uses for its own text on x86-64 (`smp_text_poke_batch_finish`), within what Intel
-    /// documents (SDM vol. 3A §10.1.3). AArch64 and s390x do not need it.
+    /// documents (SDM vol. 3A §10.1.3). AArch64, RISC-V and s390x do not need it.
     Strict,
 }
 
@@ -32,8 +32,8 @@ pub enum VectorState {
     /// All of them at full width, as far as the processor has them.
     Full,
     /// The low 128 bits of the first sixteen on x86-64 (`xmm0` to `xmm15`), of all on AArch64 (`q0` to
-    /// `q31`), and the floating-point registers on s390x (`%f0` to `%f15`): for generated code that keeps
-    /// nothing in any other part.
+    /// `q31`), and the floating-point registers on RISC-V (`f0` to `f31`) and s390x (`%f0` to `%f15`): for
+    /// generated code that keeps nothing in any other part.
     Xmm,
 }
 
@@ -94,7 +94,7 @@ impl SpaceConfig {
     }
 
     /// Bytes of address space to reserve: from 16 MiB to as much as near calls reach, which is
-    /// 2 GiB − 1 MiB on x86-64 and s390x, and 146 MiB on AArch64. Seven eighths of it hold code and stubs, the rest
+    /// 2 GiB − 1 MiB on x86-64, RISC-V and s390x, and 146 MiB on AArch64. Seven eighths of it hold code and stubs, the rest
     /// counters. Memory is only committed as it is used.
     pub fn reserve(&mut self, bytes: usize) -> &mut Self {
         self.reserve = bytes;
@@ -102,7 +102,7 @@ impl SpaceConfig {
     }
 
     /// How sites are changed; by default what the processor's vendor documents: [`Protocol::Direct`]
-    /// on AArch64, s390x and AMD's x86-64, [`Protocol::Strict`] elsewhere.
+    /// on AArch64, RISC-V, s390x and AMD's x86-64, [`Protocol::Strict`] elsewhere.
     pub fn protocol(&mut self, protocol: Protocol) -> &mut Self {
         self.protocol = Some(protocol);
         self

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::isa::Link;
 use crate::slots::{HookId, NO_HOOK, SlotList};
 use crate::{Error, Result, SiteId};
 
@@ -10,6 +11,7 @@ use crate::{Error, Result, SiteId};
 pub(crate) struct SiteRecord {
     /// Offset of its end in the code range.
     pub(crate) end: u32,
+    pub(crate) link: Link,
     /// The hook it calls, or `NO_HOOK` while it is off.
     pub(crate) hook: HookId,
     /// The hook whose stub its tail names, and would call if only its head were changed; `NO_HOOK` if
@@ -22,9 +24,10 @@ pub(crate) struct SiteRecord {
 }
 
 impl SiteRecord {
-    pub(crate) fn new(end: u32) -> SiteRecord {
+    pub(crate) fn new(end: u32, link: Link) -> SiteRecord {
         SiteRecord {
             end,
+            link,
             hook: NO_HOOK,
             reaches: NO_HOOK,
             slots: SlotList::default(),
@@ -162,7 +165,9 @@ mod tests {
     use super::*;
 
     fn records(count: u32) -> Box<[SiteRecord]> {
-        (0..count).map(SiteRecord::new).collect()
+        (0..count)
+            .map(|end| SiteRecord::new(end, Link::default()))
+            .collect()
     }
 
     fn end_of(directory: &mut Directory, id: u32) -> Option<u32> {

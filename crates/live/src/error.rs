@@ -115,4 +115,8 @@ pub enum SiteDefect {
     /// The code there is nothing that can become a site: neither an off form, nor a call, nor a NOP.
     #[error("holds neither an off form nor a call nor a NOP")]
     Bytes,
+    /// Its call is too short for where there is room for what it has to call. Only on RISC-V, where sites of
+    /// 8 bytes reach any room.
+    #[error("is too far from free memory of the code space for a call of its length")]
+    OutOfReach,
 }

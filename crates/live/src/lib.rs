@@ -2,10 +2,15 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 #[cfg(not(all(
-    any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "s390x"),
+    any(
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        target_arch = "riscv64",
+        target_arch = "s390x"
+    ),
     target_os = "linux"
 )))]
-compile_error!("nopal-live supports Linux on x86-64, AArch64 and s390x only so far");
+compile_error!("nopal-live supports Linux on x86-64, AArch64, RISC-V 64 and s390x only so far");
 
 mod code;
 mod config;
@@ -17,6 +22,7 @@ mod error;
 mod hook;
 mod index;
 mod isa;
+mod islands;
 mod memory;
 mod os;
 mod patch;

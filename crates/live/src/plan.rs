@@ -82,6 +82,7 @@ impl Change {
         let on = self.to != NO_HOOK;
         Edit {
             start: record.end - isa::SITE_LEN as u32,
+            link: record.link,
             tail: 0,
             old_tail: 0,
             new_tail: on && record.reaches != self.to,
@@ -157,10 +158,17 @@ impl CodeSpace {
             broadcaster.broadcast()?;
             state.unsettled = false;
         }
-        let starts = edits.iter().map(|edit| edit.start as usize);
-        let first = starts.clone().min().unwrap_or(0);
-        let last = starts.max().unwrap_or(0);
-        let writing = self.region().write(first, last + isa::SITE_LEN)?;
+        let extents = edits.iter().map(|edit| {
+            let (first, end) = edit.link.extent();
+            let start = edit.start as usize;
+            (
+                start.wrapping_add_signed(first),
+                start.wrapping_add_signed(end),
+            )
+        });
+        let first = extents.clone().map(|extent| extent.0).min();
+        let end = extents.map(|extent| extent.1).max();
+        let writing = self.region().write(first.unwrap_or(0), end.unwrap_or(0))?;
         let mut memory = CodeMemory {
             views: Views {
                 writable: writing.view(),
@@ -185,9 +193,10 @@ impl CodeSpace {
             if tails_known(edit) {
                 continue;
             }
-            let site = self.region().base() + edit.start as usize;
+            let base = self.region().base();
+            let site = (base + edit.start as usize) as *const u8;
             // SAFETY: the directory only holds sites of published code, in committed memory.
-            let present = unsafe { isa::read_tail(site as *const u8) };
+            let present = unsafe { isa::read_tail(site, edit.link, base) };
             edit.old_tail = present;
             if !edit.on {
                 continue;

@@ -23,14 +23,15 @@ use std::ffi::c_void;
 use std::time::Duration;
 
 use crate::Protocol;
-use crate::isa::{self, Head, Shape};
+use crate::isa::{self, Head, Link, Shape};
 use crate::memory::GRANULE;
 
 /// One site to be changed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edit {
-    /// Offset of its first byte in the code range.
+    /// Offset of its first byte in the code range, or of the word of it that changes.
     pub(crate) start: u32,
+    pub(crate) link: Link,
     /// The tail it is to have, if it is to be on and either that is a new one or sites are one word.
     pub(crate) tail: u32,
     /// The tail it has, if it is on and sites are one word.
@@ -90,7 +91,7 @@ impl<B: Broadcast> Memory for CodeMemory<'_, B> {
         let site = self.views.writable.wrapping_add(edit.start as usize);
         // SAFETY: `site` is the first byte of a site in the writable view, by construction of edits
         // from the space's directory; the space's lock is held.
-        unsafe { isa::write_head(site, head) };
+        unsafe { isa::write_head(site, edit.link, head, self.views.executed_at) };
     }
 
     fn write_tail(&mut self, edit: &Edit) {
@@ -101,6 +102,9 @@ impl<B: Broadcast> Memory for CodeMemory<'_, B> {
     }
 
     fn clear_cache(&mut self, line: usize) -> Result<(), nopal_icache::Error> {
+        if isa::BROADCAST_CLEARS_CACHE {
+            return Ok(());
+        }
         let address = self.views.executed_at + line;
         // SAFETY: the line lies in committed code memory, which is mapped and readable.
         unsafe { nopal_icache::clear_cache(address as *const c_void, GRANULE) }
@@ -362,6 +366,7 @@ mod tests {
     ) -> (Result<(), Failure>, Vec<(Form, u32)>, Form) {
         let edit = Edit {
             start: 0,
+            link: Link::default(),
             tail: case.tail.unwrap_or(OLD),
             old_tail: OLD,
             new_tail: case.tail.is_some(),
@@ -511,11 +516,12 @@ mod tests {
 
     #[test]
     fn broadcasts_do_not_grow_with_the_number_of_sites() {
-        let mut bytes = vec![0u32; 16 * 100];
+        let mut bytes = vec![0u64; 8 * 100];
         let base = bytes.as_mut_ptr().cast::<u8>();
         let edits: Vec<Edit> = (0..100)
             .map(|i| Edit {
                 start: i * 64,
+                link: isa::link(0, 16),
                 tail: NEW,
                 old_tail: OLD,
                 new_tail: true,
@@ -540,19 +546,15 @@ mod tests {
             };
             assert_eq!(broadcaster.0, expected);
         }
-        // Only sites were written to.
-        let (words, rest) = bytes.as_chunks::<16>();
+        // Only sites were written to, and the addresses in their islands, if they have some.
+        let (lines, rest) = bytes.as_chunks::<8>();
         assert!(rest.is_empty());
-        let site_words = isa::SITE_LEN.div_ceil(4);
-        assert!(
-            words
-                .iter()
-                .all(|line| line[site_words..].iter().all(|&word| word == 0))
-        );
-        assert!(
-            words
-                .iter()
-                .all(|line| line[0] != 0 && line[..] == words[0][..])
-        );
+        for line in lines {
+            let written = line.map(|word| word != 0);
+            assert_eq!(written[..2], [true, false]);
+            let addresses = written[2..].iter().filter(|&&written| written).count();
+            assert_eq!(addresses, usize::from(isa::ISLAND_SIZE != 0));
+            assert_eq!(line, &lines[0]);
+        }
     }
 }

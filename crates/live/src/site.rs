@@ -40,6 +40,14 @@ impl fmt::Display for SiteId {
 ///
 /// On AArch64 it has 4 bytes, aligned: `nop` (`D503201F`) or `bl`.
 ///
+/// On RISC-V it has 4 or 8 bytes, aligned to 4, and they hold one of
+/// - `jal ra`, or `lui x0` in its place;
+/// - `auipc ra` and `jalr ra, (ra)`, or `addi x0, ra` in place of the latter;
+/// - NOPs, two of them for each that is compressed.
+///
+/// Those of 4 bytes must be less than 1 MiB from free memory of the space when they are published:
+/// [`SiteDefect::OutOfReach`].
+///
 /// On s390x it has 6 bytes, aligned to 2: `brcl 0` (`C004`) with any displacement, `brasl %r14` (`C0E5`), or three
 /// NOPs of 2 bytes (`bcr 0`).
 ///
@@ -69,7 +77,7 @@ pub(crate) fn check(bytes: &[u8], sites: &[SiteDesc]) -> Result<()> {
 
 fn check_one(bytes: &[u8], site: &SiteDesc, previous_end: usize) -> Result<(), SiteDefect> {
     let len = usize::from(site.len);
-    if len != isa::SITE_LEN {
+    if !isa::SITE_LENS.contains(&len) {
         return Err(SiteDefect::Length);
     }
     let end = site.ret_offset as usize;

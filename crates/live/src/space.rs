@@ -197,9 +197,31 @@ impl CodeSpace {
         Ok(())
     }
 
+    /// Takes room for code anywhere.
+    pub(crate) fn allocate_code(&self, len: usize) -> Result<Range> {
+        self.allocate_range(&mut self.lock(), len, 64)
+    }
+
+    /// Takes room for code that starts at one of some offsets; None if there is none.
+    pub(crate) fn allocate_code_at(
+        &self,
+        len: usize,
+        starts: std::ops::Range<usize>,
+    ) -> Result<Option<Range>> {
+        let mut guard = self.lock();
+        let range = guard.ranges.allocate_at(len, starts);
+        range
+            .map(|range| self.commit(&mut guard, range))
+            .transpose()
+    }
+
     fn allocate_range(&self, state: &mut State, len: usize, align: usize) -> Result<Range> {
         let range = state.ranges.allocate(len, align);
-        let range = range.ok_or(Error::CodeSpaceFull(len))?;
+        self.commit(state, range.ok_or(Error::CodeSpaceFull(len))?)
+    }
+
+    /// Sees to it that there is memory in a range that was just taken.
+    fn commit(&self, state: &mut State, range: Range) -> Result<Range> {
         let committed = self
             .region
             .commit_code(range.offset() + range.bytes())
@@ -215,7 +237,13 @@ impl CodeSpace {
     /// makes it visible to all threads.
     ///
     /// The sites in it, which `bytes` may have in any form, are off.
-    pub(crate) fn write_code(&self, range: Range, bytes: &[u8], sites: &[SiteDesc]) -> Result<()> {
+    pub(crate) fn write_code(
+        &self,
+        range: Range,
+        bytes: &[u8],
+        sites: &[SiteDesc],
+        links: &[isa::Link],
+    ) -> Result<()> {
         debug_assert!(bytes.len() <= range.bytes());
         let writing = self.open(range)?;
         let target = writing.view().wrapping_add(range.offset());
@@ -226,10 +254,13 @@ impl CodeSpace {
             let rest = range.bytes() - bytes.len();
             target.add(bytes.len()).write_bytes(isa::FILL, rest);
         }
-        for site in sites {
+        for (site, &link) in sites.iter().zip(links) {
             let start = site.ret_offset as usize - isa::SITE_LEN;
             // SAFETY: as above; the descriptions were checked against `bytes`.
-            unsafe { isa::write_head(target.add(start), isa::Head::Off) };
+            unsafe {
+                isa::write_link(target.add(start), site.len, link);
+                isa::write_head(target.add(start), link, isa::Head::Off, self.region.base());
+            }
         }
         let executed_at = (self.region.base() + range.offset()) as *const c_void;
         // SAFETY: the range is committed, hence mapped and readable.
@@ -294,7 +325,7 @@ impl CodeSpace {
                 per_cpu,
             },
         );
-        if let Err(error) = self.write_code(range, &bytes, &[]) {
+        if let Err(error) = self.write_code(range, &bytes, &[], &[]) {
             state.ranges.free(range);
             return Err(error);
         }

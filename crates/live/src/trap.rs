@@ -160,7 +160,7 @@ mod tests {
             let writing = space.region().write(start, start + isa::SITE_LEN).unwrap();
             // SAFETY: the site is open for writing, and nobody executes it.
             unsafe {
-                isa::write_head(writing.view().add(start), head);
+                isa::write_head(writing.view().add(start), isa::Link::default(), head, 0);
                 nopal_icache::clear_cache(address as *const _, isa::SITE_LEN).unwrap();
             }
             writing.finish().unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Hook, HookCore, sealed::HookAccess};
 
 /// Calls machine code of the user's, with the registers as they are at the site, but for the one through which
-/// the stub jumps: `x16` on AArch64, `%r1` on s390x.
+/// the stub jumps: `x16` on AArch64, `t2` on RISC-V, `%r1` on s390x.
 #[derive(Clone)]
 pub struct CodeHook {
     core: Arc<HookCore>,

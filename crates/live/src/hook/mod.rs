@@ -106,8 +106,8 @@ impl CodeSpace {
     /// Makes a hook that calls `f` with the site and the guest's registers.
     ///
     /// `f` runs on the guest's stack: a guest that checks its stack must leave room for about 4 KiB
-    /// (on AArch64 with the widest SVE registers 10 KiB) and what `f` needs. If it panics, the guest
-    /// goes on, and `f` is not called again.
+    /// (on AArch64 with the widest SVE registers 10 KiB, on RISC-V 32 times the bytes of a vector register
+    /// more) and what `f` needs. If it panics, the guest goes on, and `f` is not called again.
     ///
     /// # Errors
     /// The space has no room; the processor's full vector state cannot be saved

@@ -2,6 +2,9 @@
 //!
 //! - `SITE_LEN`, `SITE_ALIGN`, `SHAPE`, `can_be_site`, `write_head`, `write_tail`, `read_tail`,
 //!   `tail_for`: the forms of a site and the stores between them;
+//! - `ISLAND_SIZE`, `Link`, `link`, `reach`, `write_islands`, `write_link`: what is between a site and its
+//!   stub where calls do not reach so far; elsewhere `no_islands.rs`;
+//! - `BROADCAST_CLEARS_CACHE`: whether a system call for each line would be in vain;
 //! - `MAX_RESERVE`: how large a range can be in which every site reaches every stub;
 //! - `write_stubs`, `STUB_SIZE`: the out-of-line code that sites call; `interrupted_site`: who called it;
 //! - `SiteFrame`, `entry_point`: what a call hook sees, and how it is entered;
@@ -11,13 +14,24 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+#[cfg(target_arch = "riscv64")]
+mod riscv64;
 #[cfg(target_arch = "s390x")]
 mod s390x;
 #[cfg(target_arch = "x86_64")]
 mod x64;
 
+#[cfg(not(target_arch = "riscv64"))]
+mod no_islands;
+#[cfg(not(target_arch = "riscv64"))]
+use no_islands as islands;
+#[cfg(target_arch = "riscv64")]
+use riscv64 as islands;
+
 #[cfg(target_arch = "aarch64")]
 use aarch64 as current;
+#[cfg(target_arch = "riscv64")]
+use riscv64 as current;
 #[cfg(target_arch = "s390x")]
 use s390x as current;
 #[cfg(target_arch = "x86_64")]
@@ -30,10 +44,14 @@ pub(crate) use current::interrupted_site;
 pub(crate) use current::{
     BlockData, FILL, MAX_RESERVE, RawFrame, SHAPE, SITE_ALIGN, SITE_LEN, STUB_SIZE, block_size,
     can_be_site, current_cpu, default_protocol, entry_point, function_returning, increment,
-    read_tail, site_end_after_trap, tail_for, write_head, write_stubs, write_tail,
+    site_end_after_trap, tail_for, write_stubs, write_tail,
 };
 #[cfg(test)]
 pub(crate) use current::{OFF_FORM, sample};
+pub(crate) use islands::{
+    BROADCAST_CLEARS_CACHE, ISLAND_SIZE, Link, SITE_LENS, link, reach, read_tail, write_head,
+    write_islands, write_link,
+};
 
 /// What has to be stored to change a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +62,8 @@ pub(crate) use current::{OFF_FORM, sample};
 pub(crate) enum Shape {
     /// A head that says whether it calls, and a tail that says what: two stores.
     HeadAndTail,
-    /// One aligned word that says both: one store, before or after which every thread finds itself.
+    /// One aligned word that says both: one store, before or after which every thread finds itself. Or it
+    /// says where a word is that says what: before or after the first of two stores, for it is loaded.
     OneWord,
 }
 

@@ -1,6 +1,7 @@
 //! Which parts of the code range are taken. Pure bookkeeping; no memory is touched.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range as Offsets;
 
 /// The unit of allocation, in bytes: one line, so that a line never holds code of two owners.
 pub(crate) const GRANULE: usize = 64;
@@ -56,6 +57,34 @@ impl RangeAllocator {
             .or_else(|| self.take_top(len, align))
     }
 
+    /// Takes the first room for `bytes` (at least one granule) that starts at one of the given offsets.
+    pub(crate) fn allocate_at(&mut self, bytes: usize, starts: Offsets<usize>) -> Option<Range> {
+        let len = u32::try_from(bytes.div_ceil(GRANULE).max(1)).ok()?;
+        let first = u32::try_from(starts.start.div_ceil(GRANULE)).ok()?;
+        let last = u32::try_from(starts.end.checked_sub(1)? / GRANULE).ok()?;
+        if first > last {
+            return None;
+        }
+        let before = self.by_start.range(..first).next_back();
+        let free = before.into_iter().chain(self.by_start.range(first..=last));
+        let fits = |(&start, &free): (&u32, &u32)| {
+            let at = start.max(first);
+            (at <= last && at + len <= start + free).then_some((start, free, at))
+        };
+        if let Some((start, free, at)) = free.filter_map(fits).next() {
+            self.cut(start, free, at, len);
+            return Some(Range {
+                start: at,
+                len,
+                recycled: true,
+            });
+        }
+        let start = self.top.max(first);
+        (start <= last)
+            .then(|| self.take_top_from(start, len))
+            .flatten()
+    }
+
     fn take_free(&mut self, len: u32, align: u32) -> Option<Range> {
         // The first few candidates may fit by luck of their alignment; any of `roomy` does for sure.
         const TRIES: usize = 8;
@@ -71,10 +100,8 @@ impl RangeAllocator {
             .find(|candidate| fits(candidate))
             .or_else(|| self.by_len.range((roomy, 0)..).next())
             .copied()?;
-        self.remove(start, free);
         let aligned = start.next_multiple_of(align);
-        self.insert(start, aligned - start);
-        self.insert(aligned + len, start + free - (aligned + len));
+        self.cut(start, free, aligned, len);
         Some(Range {
             start: aligned,
             len,
@@ -82,8 +109,20 @@ impl RangeAllocator {
         })
     }
 
+    /// Takes a part out of a free range.
+    fn cut(&mut self, start: u32, free: u32, at: u32, len: u32) {
+        self.remove(start, free);
+        self.insert(start, at - start);
+        self.insert(at + len, start + free - (at + len));
+    }
+
     fn take_top(&mut self, len: u32, align: u32) -> Option<Range> {
         let start = self.top.checked_next_multiple_of(align)?;
+        self.take_top_from(start, len)
+    }
+
+    /// Takes what was never allocated, from a granule on that is not below `top`.
+    fn take_top_from(&mut self, start: u32, len: u32) -> Option<Range> {
         let end = start.checked_add(len).filter(|&end| end <= self.limit)?;
         let gap = start - self.top;
         let old_top = self.top;
@@ -182,6 +221,32 @@ mod tests {
         assert_eq!(aligned.start, 8);
         let gap = ranges.allocate(64 * 7, 64).unwrap();
         assert_eq!((gap.start, gap.len), (1, 7));
+    }
+
+    #[test]
+    fn the_first_room_in_a_window_is_taken() {
+        let mut ranges = RangeAllocator::new(64 * 16);
+        let all: Vec<Range> = (0..8).map(|_| ranges.allocate(64, 64).unwrap()).collect();
+        let at = |ranges: &mut RangeAllocator, bytes, starts| {
+            let range = ranges.allocate_at(bytes, starts);
+            range.map(|range| (range.start, range.len, range.recycled))
+        };
+        assert_eq!(at(&mut ranges, 1, 0..512), None);
+        for i in [2, 3, 4, 6] {
+            ranges.free(all[i]);
+        }
+        // In the middle of a free range.
+        assert_eq!(at(&mut ranges, 64, 129..512), Some((3, 1, true)));
+        assert_eq!(at(&mut ranges, 128, 0..512), None);
+        assert_eq!(at(&mut ranges, 64, 192..512), Some((4, 1, true)));
+        assert_eq!(at(&mut ranges, 64, 0..128), None);
+        assert_eq!(at(&mut ranges, 64, 0..129), Some((2, 1, true)));
+        // Above everything, and what is left out there is free.
+        assert_eq!(at(&mut ranges, 128, 385..513), Some((8, 2, false)));
+        assert_eq!(at(&mut ranges, 64, 768..769), Some((12, 1, false)));
+        assert_eq!(at(&mut ranges, 64, 600..700), Some((10, 1, true)));
+        assert_eq!(at(&mut ranges, 64 * 4, 0..1024), None);
+        assert_eq!(at(&mut ranges, 64, 5..5), None);
     }
 
     #[test]

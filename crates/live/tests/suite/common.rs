@@ -5,9 +5,10 @@
 use std::process::Command;
 use std::sync::{Arc, Once, OnceLock};
 
-use nopal_live::{Code, CodeSpace, Error, MemoryMode, Protocol, SiteDesc, SpaceConfig};
+use nopal_live::{Code, CodeSpace, Error, MemoryMode, Protocol, SiteDesc, SiteFrame, SpaceConfig};
 
 #[cfg_attr(target_arch = "aarch64", path = "arch_aarch64.rs")]
+#[cfg_attr(target_arch = "riscv64", path = "arch_riscv64.rs")]
 #[cfg_attr(target_arch = "s390x", path = "arch_s390x.rs")]
 #[cfg_attr(target_arch = "x86_64", path = "arch_x64.rs")]
 mod arch;
@@ -128,6 +129,26 @@ pub fn call(code: &Code, argument: u64) -> u64 {
     // during the call.
     let function: extern "C" fn(u64) -> u64 = unsafe { std::mem::transmute(code.base()) };
     function(argument)
+}
+
+/// The bits of a register that holds a floating-point number.
+pub fn float(frame: &SiteFrame, number: u8) -> u64 {
+    #[cfg(target_arch = "riscv64")]
+    return frame.fpr(number);
+    #[cfg(not(target_arch = "riscv64"))]
+    u64::from_ne_bytes(frame.vector(number)[..8].try_into().expect("eight bytes"))
+}
+
+/// Sets them.
+pub fn set_float(frame: &mut SiteFrame, number: u8, bits: u64) {
+    #[cfg(target_arch = "riscv64")]
+    frame.set_fpr(number, bits);
+    #[cfg(not(target_arch = "riscv64"))]
+    {
+        let mut lanes = frame.vector(number);
+        lanes[..8].copy_from_slice(&bits.to_ne_bytes());
+        frame.set_vector(number, lanes);
+    }
 }
 
 /// The calling thread, for [`interrupt`].

@@ -5,8 +5,8 @@ use std::sync::{Arc, Barrier, Mutex};
 
 use super::common;
 use super::common::{
-    BROADCASTS, PROTOCOLS, SP, SPREAD_FRAME, SPREAD_REGISTERS, call, config, loop_over, space,
-    spread,
+    BROADCASTS, PROTOCOLS, SP, SPREAD_FRAME, SPREAD_REGISTERS, call, config, float, loop_over,
+    set_float, space, spread,
 };
 use nopal_live::{CodeSpace, Counters, Error, SiteId, VectorState};
 
@@ -154,14 +154,13 @@ fn call_hooks_read_and_write_the_frame() {
         let hook = space.call_hook({
             let seen = Arc::clone(&seen);
             move |site, frame| {
-                let vector = u64::from_ne_bytes(frame.vector(3)[..8].try_into().unwrap());
                 // SAFETY: the code keeps its argument there.
                 let slot: u64 = unsafe { frame.slot(slot_offset) };
                 seen.lock().unwrap().push((
                     site,
                     frame.gpr(first),
                     frame.gpr(second),
-                    vector,
+                    float(frame, 3),
                     slot,
                 ));
                 assert_eq!(frame.return_address(), return_address);
@@ -170,9 +169,7 @@ fn call_hooks_read_and_write_the_frame() {
                 frame.set_gpr(first, 1);
                 frame.set_gpr(second, 20);
                 frame.set_gpr(SP, 0xdead);
-                let mut lanes = frame.vector(3);
-                lanes[..8].copy_from_slice(&300u64.to_ne_bytes());
-                frame.set_vector(3, lanes);
+                set_float(frame, 3, 300);
                 // SAFETY: as above; the code adds what it finds there.
                 unsafe { frame.set_slot(slot_offset, 4000u64) };
             }

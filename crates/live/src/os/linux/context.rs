@@ -119,3 +119,34 @@ mod arch {
         }
     }
 }
+
+/// Source: `arch/riscv/kernel/traps.c`, `arch/riscv/mm/fault.c`.
+#[cfg(target_arch = "riscv64")]
+mod arch {
+    use super::{c_void, siginfo_t};
+
+    /// The `si_code` of `ebreak`.
+    pub(super) const BREAKPOINT: libc::c_int = libc::TRAP_BRKPT;
+
+    /// # Safety
+    /// As for [`set_program_counter`](super::set_program_counter).
+    pub(super) unsafe fn program_counter(ucontext: *mut c_void) -> *mut libc::c_ulong {
+        let ucontext = ucontext.cast::<libc::ucontext_t>();
+        // SAFETY: the caller's promise.
+        unsafe { &raw mut (*ucontext).uc_mcontext.__gregs[libc::REG_PC] }
+    }
+
+    /// An instruction that cannot be fetched has itself or, if it begins on the page before, its second half
+    /// on the page that faults (RISC-V ISA vol. II, `stval`). One that was fetched does not load from there,
+    /// as code does not know its own address, nor store to it.
+    ///
+    /// # Safety
+    /// As for [`is_fetch`](super::is_fetch).
+    pub(super) unsafe fn is_fetch(info: *const siginfo_t, ucontext: *mut c_void) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let pc = program_counter(ucontext).read() as usize;
+            [pc, pc.wrapping_add(2)].contains(&((*info).si_addr() as usize))
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The registers of a guest that is inside a call hook.
+
+use std::fmt;
+use std::slice;
+
+/// What the entry code saves; the layout is known to the assembly in `entry.rs`.
+#[repr(C, align(16))]
+pub(crate) struct RawFrame {
+    /// `x0` to `x31`.
+    gpr: [u64; 32],
+    /// `f0` to `f31`.
+    fpr: [u64; 32],
+    fcsr: u64,
+    /// Bytes of a vector register, if they are saved.
+    vlenb: u64,
+    /// `vl`, `vtype`, `vstart` and `vcsr`, if vector registers are saved.
+    vector_state: [u64; 4],
+    /// `v0` to `v31`, which take room that only the processor knows.
+    vectors: [u8; 0],
+}
+
+/// Offsets for the assembly.
+pub(super) mod offset {
+    use super::RawFrame;
+    use std::mem::offset_of;
+
+    pub(crate) const FPR: usize = offset_of!(RawFrame, fpr);
+    pub(crate) const FCSR: usize = offset_of!(RawFrame, fcsr);
+    pub(crate) const VLENB: usize = offset_of!(RawFrame, vlenb);
+    pub(crate) const VL: usize = offset_of!(RawFrame, vector_state);
+    pub(crate) const VECTORS: usize = offset_of!(RawFrame, vectors);
+    /// Bytes to reserve without vectors.
+    pub(crate) const SIZE: usize = size_of::<RawFrame>();
+
+    const _: () = assert!(VECTORS == SIZE);
+}
+
+const RA: u8 = 1;
+const SP: u8 = 2;
+const FP: u8 = 8;
+/// `x0`, and `ra` and the stack pointer, which cannot be set.
+const FIXED: [u8; 3] = [0, RA, SP];
+
+/// A guest at a site, inside a [call hook](crate::CallHook): its registers, which may be read and
+/// written, and its stack.
+///
+/// Written registers take effect when the guest goes on. `ra` holds no value at a site: the call in it
+/// overwrites it.
+pub struct SiteFrame {
+    raw: *mut RawFrame,
+}
+
+impl SiteFrame {
+    /// # Safety
+    /// `raw` was filled by the entry code, and outlives the frame.
+    pub(crate) unsafe fn new(raw: *mut RawFrame) -> SiteFrame {
+        SiteFrame { raw }
+    }
+
+    fn gpr_ptr(&self, number: u8) -> *mut u64 {
+        assert!(number < 32, "RISC-V has no integer register {number}");
+        // SAFETY: by the invariant of `new`, `raw` is valid; the number was just checked.
+        unsafe {
+            (&raw mut (*self.raw).gpr)
+                .cast::<u64>()
+                .add(usize::from(number))
+        }
+    }
+
+    /// An integer register, `x0` to `x31` by their numbers. `x1` (`ra`) is the return address, `x2` the
+    /// stack pointer at the site.
+    ///
+    /// # Panics
+    /// If there is no register of this number.
+    pub fn gpr(&self, number: u8) -> u64 {
+        // SAFETY: gpr_ptr points to an initialized word of the frame.
+        unsafe { self.gpr_ptr(number).read() }
+    }
+
+    /// Sets an integer register; setting `x0`, `ra` or the stack pointer has no effect.
+    ///
+    /// # Panics
+    /// If there is no register of this number.
+    pub fn set_gpr(&mut self, number: u8, value: u64) {
+        let register = self.gpr_ptr(number);
+        if !FIXED.contains(&number) {
+            // SAFETY: gpr_ptr points to a word of the frame.
+            unsafe { register.write(value) };
+        }
+    }
+
+    fn fpr_ptr(&self, number: u8) -> *mut u64 {
+        assert!(
+            number < 32,
+            "RISC-V has no floating-point register {number}"
+        );
+        // SAFETY: by the invariant of `new`, `raw` is valid; the number was just checked.
+        unsafe {
+            (&raw mut (*self.raw).fpr)
+                .cast::<u64>()
+                .add(usize::from(number))
+        }
+    }
+
+    /// The bits of a floating-point register, `f0` to `f31`. Above an `f32`, they are ones.
+    ///
+    /// # Panics
+    /// If there is no register of this number.
+    pub fn fpr(&self, number: u8) -> u64 {
+        // SAFETY: fpr_ptr points to an initialized word of the frame.
+        unsafe { self.fpr_ptr(number).read() }
+    }
+
+    /// Sets the bits of a floating-point register.
+    ///
+    /// # Panics
+    /// If there is no register of this number.
+    pub fn set_fpr(&mut self, number: u8, value: u64) {
+        // SAFETY: fpr_ptr points to a word of the frame.
+        unsafe { self.fpr_ptr(number).write(value) };
+    }
+
+    fn vector_range(&self, number: u8) -> (*mut u8, usize) {
+        assert!(number < 32, "RISC-V has no vector register {number}");
+        // SAFETY: by the invariant of `new`, `raw` is valid, and is followed by as many registers as there
+        // are if their size is not zero.
+        unsafe {
+            let len = (*self.raw).vlenb as usize;
+            let vectors = (&raw mut (*self.raw).vectors).cast::<u8>();
+            (vectors.add(usize::from(number) * len), len)
+        }
+    }
+
+    /// A vector register, `v0` to `v31`, in memory order: as many bytes as it has, none if vector registers
+    /// are not saved, because there are none or because of
+    /// [`VectorState::Xmm`](crate::VectorState::Xmm).
+    ///
+    /// # Panics
+    /// If there is no register of this number.
+    pub fn vector(&self, number: u8) -> &[u8] {
+        let (start, len) = self.vector_range(number);
+        // SAFETY: initialized bytes of the frame, which are borrowed as long as `self`.
+        unsafe { slice::from_raw_parts(start, len) }
+    }
+
+    /// The same, to be written.
+    ///
+    /// # Panics
+    /// If there is no register of this number.
+    pub fn vector_mut(&mut self, number: u8) -> &mut [u8] {
+        let (start, len) = self.vector_range(number);
+        // SAFETY: initialized bytes of the frame, which are borrowed as long as `self`.
+        unsafe { slice::from_raw_parts_mut(start, len) }
+    }
+
+    /// The address after the site.
+    pub fn return_address(&self) -> usize {
+        self.gpr(RA) as usize
+    }
+
+    /// The stack pointer at the site.
+    pub fn sp(&self) -> usize {
+        self.gpr(SP) as usize
+    }
+
+    /// The frame pointer at the site, `s0`.
+    pub fn fp(&self) -> usize {
+        self.gpr(FP) as usize
+    }
+
+    /// Reads a value in the guest's frame, at `offset` bytes from its frame pointer.
+    ///
+    /// # Safety
+    /// The frame pointer must be one, and `[fp + offset, + size of T)` must be memory of the guest's
+    /// frame that holds a valid `T`.
+    pub unsafe fn slot<T: Copy>(&self, offset: i32) -> T {
+        let address = self.fp().wrapping_add_signed(offset as isize);
+        // SAFETY: the caller's promise.
+        unsafe { (address as *const T).read_unaligned() }
+    }
+
+    /// Writes a value in the guest's frame, at `offset` bytes from its frame pointer.
+    ///
+    /// # Safety
+    /// As for [`slot`](Self::slot); and the guest must stand the change.
+    pub unsafe fn set_slot<T: Copy>(&mut self, offset: i32, value: T) {
+        let address = self.fp().wrapping_add_signed(offset as isize);
+        // SAFETY: the caller's promise.
+        unsafe { (address as *mut T).write_unaligned(value) };
+    }
+}
+
+impl fmt::Debug for SiteFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = f.debug_struct("SiteFrame");
+        text.field(
+            "return_address",
+            &format_args!("{:#x}", self.return_address()),
+        );
+        for number in 2..32 {
+            let value = format_args!("{:#x}", self.gpr(number)).to_string();
+            text.field(&format!("x{number}"), &format_args!("{value}"));
+        }
+        text.finish_non_exhaustive()
+    }
+}
