@@ -114,6 +114,7 @@ impl Directory {
     }
 
     /// Finds a site.
+    #[inline]
     pub(crate) fn locate(&mut self, site: SiteId) -> Option<Place> {
         let id = site.index();
         if let Some(place) = self.place_in(self.last, id) {
@@ -132,6 +133,7 @@ impl Directory {
     }
 
     /// The record at a place and those after it in the same code, `count` at most.
+    #[inline]
     pub(crate) fn run_mut(&mut self, place: Place, count: u32) -> &mut [SiteRecord] {
         let Some(Some(code)) = self.codes.get_mut(place.code as usize) else {
             return &mut [];

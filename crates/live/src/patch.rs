@@ -31,14 +31,15 @@ enum Few<T> {
 
 impl<T> Few<T> {
     fn push(&mut self, element: T) {
-        *self = match std::mem::replace(self, Few::None) {
-            Few::None => Few::One(element),
-            Few::One(first) => Few::Many(vec![first, element]),
-            Few::Many(mut elements) => {
-                elements.push(element);
-                Few::Many(elements)
+        match self {
+            Few::None => *self = Few::One(element),
+            Few::One(_) => {
+                if let Few::One(first) = std::mem::replace(self, Few::None) {
+                    *self = Few::Many(vec![first, element]);
+                }
             }
-        };
+            Few::Many(elements) => elements.push(element),
+        }
     }
 
     fn as_slice(&self) -> &[T] {
@@ -174,16 +175,21 @@ impl<'s> Patch<'s> {
     /// After any error but the ones named, nothing was changed: [`Error::Unsettled`] says that
     /// everything was, [`Error::Coherence`] that sites whose hook was to be replaced may be off.
     pub fn commit(&mut self) -> Result<Commit> {
-        let operations = std::mem::replace(&mut self.operations, Few::None);
-        // Dropped after the lock is released: dropping the last reference to a hook takes it.
-        let hooks = std::mem::replace(&mut self.hooks, Few::None);
-        let mut used = hooks.as_slice().iter();
+        let outcome = self.perform();
+        self.operations = Few::None;
+        // After the lock was released: dropping the last reference to a hook takes it.
+        self.hooks = Few::None;
+        outcome
+    }
+
+    fn perform(&self) -> Result<Commit> {
+        let mut used = self.hooks.as_slice().iter();
         if !used.all(|hook| ptr::eq(hook.space(), self.space)) {
             return Err(Error::ForeignHook);
         }
         self.space.check_not_forked()?;
         let mut state = self.space.lock();
-        self.space
-            .apply(&mut state, self.protocol, operations.as_slice())
+        let operations = self.operations.as_slice();
+        self.space.apply(&mut state, self.protocol, operations)
     }
 }

@@ -1,5 +1,6 @@
 //! From a list of operations to edits of sites, all or nothing.
 
+use std::slice;
 use std::sync::atomic::Ordering;
 
 use crate::directory::{Place, SiteRecord};
@@ -117,31 +118,61 @@ impl CodeSpace {
         protocol: Protocol,
         operations: &[Operation],
     ) -> Result<Commit> {
+        if let [operation] = operations
+            && operation.count == 1
+        {
+            return self.apply_one(state, protocol, operation);
+        }
         let mut scratch = std::mem::take(&mut state.scratch);
-        let outcome = self.apply_with(state, protocol, operations, &mut scratch);
+        let outcome = self.apply_all(state, protocol, operations, &mut scratch);
         scratch.changes.clear();
         scratch.edits.clear();
         state.scratch = scratch;
         outcome
     }
 
-    fn apply_with(
+    /// An operation on one site, which is what a debugger does: no list is made, and little more is done than
+    /// the system call of the broadcast takes.
+    fn apply_one(
+        &self,
+        state: &mut State,
+        protocol: Protocol,
+        operation: &Operation,
+    ) -> Result<Commit> {
+        let Some((change, mut edit)) = plan_one(state, operation)? else {
+            return Ok(Commit::default());
+        };
+        let known = tails_known(&edit);
+        let (changes, edits) = (slice::from_ref(&change), slice::from_mut(&mut edit));
+        self.perform(state, protocol, changes, edits, known)
+    }
+
+    fn apply_all(
         &self,
         state: &mut State,
         protocol: Protocol,
         operations: &[Operation],
         Scratch { changes, edits }: &mut Scratch,
     ) -> Result<Commit> {
-        let known = match operations {
-            [operation] if operation.count == 1 => plan_one(state, operation, changes, edits)?,
-            _ => {
-                plan(state, operations, changes)?;
-                edit_all(state, changes, edits)
-            }
-        };
+        plan(state, operations, changes)?;
+        let known = edit_all(state, changes, edits);
         if changes.is_empty() {
             return Ok(Commit::default());
         }
+        self.perform(state, protocol, changes, edits, known)
+    }
+
+    /// Performs changes with the edits made of them, of which `known` says that they need no tails.
+    // Twice in the program, so that one site is no list to go through.
+    #[inline(always)]
+    fn perform(
+        &self,
+        state: &mut State,
+        protocol: Protocol,
+        changes: &[Change],
+        edits: &mut [Edit],
+        known: bool,
+    ) -> Result<Commit> {
         if !known {
             self.aim(state, changes, edits)?;
         }
@@ -415,13 +446,9 @@ fn tails_known(edit: &Edit) -> bool {
     !edit.new_tail && isa::SHAPE == Shape::HeadAndTail
 }
 
-/// [`plan`] and [`edit_all`] in short, for an operation on one site: what a debugger does.
-fn plan_one(
-    state: &mut State,
-    operation: &Operation,
-    changes: &mut Vec<Change>,
-    edits: &mut Vec<Edit>,
-) -> Result<bool> {
+/// [`plan`] and [`edit_all`] for an operation on one site; none if it changes nothing.
+#[inline]
+fn plan_one(state: &mut State, operation: &Operation) -> Result<Option<(Change, Edit)>> {
     let site = operation.first;
     let unknown = || Error::UnknownSite(site);
     let place = state.directory.locate(site).ok_or_else(unknown)?;
@@ -433,48 +460,57 @@ fn plan_one(
         from: record.hook,
         to: operation.outcome(site, record.hook)?,
     };
-    if change.from == change.to {
-        return Ok(true);
-    }
-    let edit = change.edit(record);
-    let known = tails_known(&edit);
-    changes.push(change);
-    edits.push(edit);
-    Ok(known)
+    Ok((change.from != change.to).then(|| (change, change.edit(record))))
 }
 
 /// Enters the outcome of a run into the records.
+#[inline]
 fn record(
     state: &mut State,
     changes: &[Change],
     edits: &[Edit],
     outcome: Result<(), Failure>,
 ) -> Result<()> {
-    state.unsettled = outcome.is_err();
     match outcome {
         Ok(()) => {
             set_hooks(state, changes, |change| change.to);
             Ok(())
         }
-        Err(Failure::RolledBack(error)) => {
-            forget_tails(state, changes, edits);
-            Err(Error::Coherence(error))
+        Err(failure) => {
+            state.unsettled = true;
+            Err(record_failure(state, changes, edits, failure))
         }
-        Err(Failure::MovesOff(error)) => {
+    }
+}
+
+#[cold]
+fn record_failure(
+    state: &mut State,
+    changes: &[Change],
+    edits: &[Edit],
+    failure: Failure,
+) -> Error {
+    match failure {
+        Failure::RolledBack(error) => {
+            forget_tails(state, changes, edits);
+            Error::Coherence(error)
+        }
+        Failure::MovesOff(error) => {
             let moves = singles(changes).zip(edits);
             let moves = moves.filter(|(_, edit)| edit.is_move());
             let moves: Vec<Change> = moves.map(|(change, _)| change).collect();
             set_hooks(state, &moves, |_| NO_HOOK);
             forget_tails(state, changes, edits);
-            Err(Error::Coherence(error))
+            Error::Coherence(error)
         }
-        Err(Failure::Unsettled(error)) => {
+        Failure::Unsettled(error) => {
             set_hooks(state, changes, |change| change.to);
-            Err(Error::Unsettled(error))
+            Error::Unsettled(error)
         }
     }
 }
 
+#[inline]
 fn set_hooks(state: &mut State, changes: &[Change], outcome: impl Fn(&Change) -> HookId) {
     for change in changes {
         let (to, count) = (outcome(change), change.count as usize);

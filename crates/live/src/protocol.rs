@@ -184,6 +184,8 @@ pub(crate) enum Failure {
 }
 
 /// Performs the edits.
+// One site is a list of one where this is inlined, and not gone through five times.
+#[inline(always)]
 pub(crate) fn run(
     protocol: Protocol,
     memory: &mut impl Memory,

@@ -188,28 +188,39 @@ impl Region {
 
     /// Opens the code bytes `[start, end)`, which must be committed, for writing. Blocks while
     /// others write, unless that takes nothing but stores.
+    #[inline]
     pub(crate) fn write(&self, start: usize, end: usize) -> Result<Writing<'_>> {
         debug_assert!(start <= end && end <= self.code_committed());
+        match &self.alias {
+            Some(alias) if !alias.hidden => Ok(Writing {
+                region: self,
+                offset: start,
+                len: end - start,
+                open: false,
+                turn: None,
+            }),
+            alias => self.open(alias.as_ref(), start, end),
+        }
+    }
+
+    /// [`write`](Self::write) where the pages have to be opened.
+    fn open(&self, alias: Option<&Alias>, start: usize, end: usize) -> Result<Writing<'_>> {
         let page = page_size();
         let offset = start & !(page - 1);
+        let mask = alias.is_none().then(SignalMask::block);
         let mut writing = Writing {
             region: self,
             offset,
             len: end.next_multiple_of(page) - offset,
             open: false,
-            turn: None,
+            turn: Some(Box::new((self.take_turn(), mask))),
         };
-        match &self.alias {
-            Some(alias) if !alias.hidden => {}
-            Some(alias) => {
-                writing.turn = Some((self.take_turn(), None));
-                let (view, file) = (&alias.view, &alias.file);
+        match alias {
+            Some(Alias { view, file, .. }) => {
                 view.map_file(offset, writing.len, file, Protection::Write)?;
                 writing.open = true;
             }
             None => {
-                let mask = SignalMask::block();
-                writing.turn = Some((self.take_turn(), Some(mask)));
                 self.gate.shut();
                 writing.open = true;
                 let main = &self.main;
@@ -248,7 +259,7 @@ pub(crate) struct Writing<'r> {
     /// Whether there is something to be undone.
     open: bool,
     /// Others wait, and so do signals whose handlers might run into the code.
-    turn: Option<(MutexGuard<'r, ()>, Option<SignalMask>)>,
+    turn: Option<Box<(MutexGuard<'r, ()>, Option<SignalMask>)>>,
 }
 
 impl Writing<'_> {
@@ -264,14 +275,17 @@ impl Writing<'_> {
     ///
     /// # Errors
     /// The system does not give the mapping back that was there before.
+    #[inline]
     pub(crate) fn finish(mut self) -> Result<()> {
-        self.close()
+        match self.open {
+            true => self.close(),
+            false => Ok(()),
+        }
     }
 
+    /// Gives back what was open.
     fn close(&mut self) -> Result<()> {
-        if !std::mem::take(&mut self.open) {
-            return Ok(());
-        }
+        self.open = false;
         match &self.region.alias {
             Some(alias) => alias.view.hide(self.offset, self.len),
             None => {
@@ -285,9 +299,12 @@ impl Writing<'_> {
 }
 
 impl Drop for Writing<'_> {
+    #[inline]
     fn drop(&mut self) {
-        // Only after an error, which is on its way to the caller.
-        let _ = self.close();
+        if self.open {
+            // Only after an error, which is on its way to the caller.
+            let _ = self.close();
+        }
         // The lock goes first: signals that were kept off may need it.
         drop(self.turn.take());
     }
