@@ -285,3 +285,30 @@ pub(crate) unsafe extern "C" fn dispatch(raw: *mut RawFrame, context: *const Cal
     let mut frame = unsafe { SiteFrame::new(raw) };
     context.enter(&mut frame);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::fault;
+    use crate::{CodeSpace, SpaceConfig};
+
+    #[test]
+    fn a_function_that_nobody_can_tell_to_be_unused_stays_as_long_as_its_space() {
+        for passes in [0, 1] {
+            let space = CodeSpace::new(&SpaceConfig::new()).unwrap();
+            let captured = Arc::new(());
+            let watched = Arc::downgrade(&captured);
+            let hook = space.call_hook(move |_, _| {
+                let _ = &captured;
+            });
+            let hook = hook.unwrap();
+            fault::inject_after(passes);
+            let retired = hook.retire();
+            assert!(matches!(retired.wait(), Err(Error::Unsupported(_))));
+            assert!(!retired.is_dropped());
+            assert!(watched.upgrade().is_some());
+            drop((retired, space));
+            assert!(watched.upgrade().is_none());
+        }
+    }
+}

@@ -209,6 +209,55 @@ fn a_panicking_hook_is_recorded_and_not_called_again() {
     assert!(message.starts_with("no good at site"), "{message}");
 }
 
+/// The message after a call of a hook that panics with this.
+fn message_of(panic: impl Fn() + Send + Sync + 'static) -> Option<String> {
+    let space = space(PROTOCOLS[0]);
+    let code = loop_over(1).publish(&space);
+    let hook = space.call_hook(move |_, _| panic()).unwrap();
+    let mut patch = space.patch();
+    patch.enable_all(code.sites(), &hook).commit().unwrap();
+    call(&code, 2);
+    hook.panic_message()
+}
+
+#[test]
+fn panics_are_recorded_whatever_they_carry() {
+    assert_eq!(message_of(|| ()), None);
+    assert_eq!(message_of(|| panic!("plain")).as_deref(), Some("plain"));
+    let other = message_of(|| std::panic::panic_any(7));
+    assert_eq!(
+        other.as_deref(),
+        Some("panic with a payload that is not text")
+    );
+}
+
+/// Panics when dropped.
+struct Explosive;
+
+impl Drop for Explosive {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+#[test]
+fn a_function_that_panics_when_dropped_is_gone_all_the_same() {
+    let space = space(PROTOCOLS[0]);
+    let code = loop_over(1).publish(&space);
+    let explosive = Explosive;
+    let hook = space.call_hook(move |_, _| {
+        let _ = &explosive;
+    });
+    let hook = hook.unwrap();
+    let mut patch = space.patch();
+    patch.enable_all(code.sites(), &hook).commit().unwrap();
+    call(&code, 2);
+    let retired = hook.retire();
+    retired.wait().unwrap();
+    assert!(retired.is_dropped());
+    assert_eq!(space.is_enabled(code.site(0).unwrap()), Some(false));
+}
+
 #[test]
 fn a_hook_may_patch_its_own_site() {
     for protocol in PROTOCOLS {

@@ -2,6 +2,7 @@
 //! what it is to be like in `configure`.
 
 pub mod common;
+mod debug;
 mod foreign;
 mod hooks;
 #[cfg(target_arch = "riscv64")]

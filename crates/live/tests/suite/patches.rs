@@ -142,6 +142,23 @@ fn the_protocol_can_be_chosen_per_commit() {
 }
 
 #[test]
+fn lists_of_sites_may_be_empty_or_have_gaps() {
+    let space = space(Protocol::Direct);
+    let code = loop_over(6).publish(&space);
+    let sites: Vec<SiteId> = code.sites().collect();
+    let hook = space.count_hook().unwrap();
+    let none = space.patch().enable_all([], &hook).commit().unwrap();
+    assert_eq!(none, Commit::default());
+    let some = [0, 2, 3, 5].map(|i| sites[i]);
+    let commit = space.patch().enable_all(some, &hook).commit().unwrap();
+    assert_eq!(commit.changed, some.len());
+    call(&code, 4);
+    assert_eq!(hook.counts(), some.map(|site| (site, 4)));
+    let commit = space.patch().release_all(sites, &hook).commit().unwrap();
+    assert_eq!(commit.changed, some.len());
+}
+
+#[test]
 fn commits_from_several_threads_exclude_each_other() {
     let space = space(Protocol::Direct);
     let code = loop_over(64).publish(&space);

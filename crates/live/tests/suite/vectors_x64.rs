@@ -3,7 +3,7 @@
 use std::arch::{asm, global_asm, is_x86_feature_detected};
 use std::slice;
 
-use super::common::{PROTOCOLS, config};
+use super::common::{PROTOCOLS, call, config, space, spread};
 use nopal_live::{CodeSpace, SiteDesc, VectorState};
 
 /// The registers, each at the start of 64 bytes: `zmm0..31`, then `k0..7` in 8 bytes each. An
@@ -253,4 +253,20 @@ fn full_and_low_state_survive() {
             }
         }
     }
+}
+
+#[test]
+fn vector_registers_go_by_their_names() {
+    let space = space(PROTOCOLS[0]);
+    let code = spread().publish(&space);
+    let hook = space.call_hook(|_, frame| {
+        assert_eq!(frame.xmm(3)[..8], 7u64.to_le_bytes());
+        frame.set_xmm(3, [0; 16]);
+    });
+    let hook = hook.unwrap();
+    let mut patch = space.patch();
+    patch.enable_all(code.sites(), &hook).commit().unwrap();
+    // One of the four places where the argument is holds zero.
+    assert_eq!(call(&code, 7), 3 * 7);
+    assert_eq!(hook.panic_message(), None);
 }
