@@ -191,45 +191,50 @@ impl Region {
     #[inline]
     pub(crate) fn write(&self, start: usize, end: usize) -> Result<Writing<'_>> {
         debug_assert!(start <= end && end <= self.code_committed());
-        match &self.alias {
-            Some(alias) if !alias.hidden => Ok(Writing {
-                region: self,
-                offset: start,
-                len: end - start,
-                open: false,
-                turn: None,
-            }),
-            alias => self.open(alias.as_ref(), start, end),
-        }
+        Ok(match &self.alias {
+            Some(alias) if !alias.hidden => Writing {
+                view: alias.view.base(),
+                opened: None,
+            },
+            Some(alias) => Writing {
+                view: alias.view.base(),
+                opened: Some(self.open(start, end)?),
+            },
+            None => Writing {
+                view: self.main.base(),
+                opened: Some(self.open(start, end)?),
+            },
+        })
     }
 
-    /// [`write`](Self::write) where the pages have to be opened.
-    fn open(&self, alias: Option<&Alias>, start: usize, end: usize) -> Result<Writing<'_>> {
+    /// Opens the pages of [`write`](Self::write).
+    fn open(&self, start: usize, end: usize) -> Result<Box<Opened<'_>>> {
         let page = page_size();
         let offset = start & !(page - 1);
-        let mask = alias.is_none().then(SignalMask::block);
-        let mut writing = Writing {
+        let mask = self.alias.is_none().then(SignalMask::block);
+        let mut opened = Box::new(Opened {
             region: self,
             offset,
             len: end.next_multiple_of(page) - offset,
             open: false,
-            turn: Some(Box::new((self.take_turn(), mask))),
-        };
-        match alias {
+            _turn: self.take_turn(),
+            _mask: mask,
+        });
+        match &self.alias {
             Some(Alias { view, file, .. }) => {
-                view.map_file(offset, writing.len, file, Protection::Write)?;
-                writing.open = true;
+                view.map_file(offset, opened.len, file, Protection::Write)?;
+                opened.open = true;
             }
             None => {
                 self.gate.shut();
-                writing.open = true;
+                opened.open = true;
                 let main = &self.main;
-                main.protect(offset, writing.len, Protection::Write)?;
+                main.protect(offset, opened.len, Protection::Write)?;
                 // From here on nobody executes what was fetched before.
                 Broadcaster::default().broadcast()?;
             }
         }
-        Ok(writing)
+        Ok(opened)
     }
 
     fn take_turn(&self) -> MutexGuard<'_, ()> {
@@ -253,22 +258,15 @@ impl Region {
 
 /// Code that is open for writing.
 pub(crate) struct Writing<'r> {
-    region: &'r Region,
-    offset: usize,
-    len: usize,
-    /// Whether there is something to be undone.
-    open: bool,
-    /// Others wait, and so do signals whose handlers might run into the code.
-    turn: Option<Box<(MutexGuard<'r, ()>, Option<SignalMask>)>>,
+    view: *mut u8,
+    /// What had to be done for it.
+    opened: Option<Box<Opened<'r>>>,
 }
 
 impl Writing<'_> {
     /// The writable view: the code byte at an offset is that many bytes from here.
     pub(crate) fn view(&self) -> *mut u8 {
-        match &self.region.alias {
-            Some(alias) => alias.view.base(),
-            None => self.region.main.base(),
-        }
+        self.view
     }
 
     /// Ends the writing.
@@ -276,16 +274,31 @@ impl Writing<'_> {
     /// # Errors
     /// The system does not give the mapping back that was there before.
     #[inline]
-    pub(crate) fn finish(mut self) -> Result<()> {
-        match self.open {
-            true => self.close(),
-            false => Ok(()),
+    pub(crate) fn finish(self) -> Result<()> {
+        match self.opened {
+            Some(mut opened) => opened.close(),
+            None => Ok(()),
         }
     }
+}
 
-    /// Gives back what was open.
+/// Pages that are open for writing; others wait, and so do signals whose handlers might run into the code.
+struct Opened<'r> {
+    region: &'r Region,
+    offset: usize,
+    len: usize,
+    /// Whether there is something to be undone.
+    open: bool,
+    // In this order: signals that were kept off may need the lock.
+    _turn: MutexGuard<'r, ()>,
+    _mask: Option<SignalMask>,
+}
+
+impl Opened<'_> {
     fn close(&mut self) -> Result<()> {
-        self.open = false;
+        if !std::mem::take(&mut self.open) {
+            return Ok(());
+        }
         match &self.region.alias {
             Some(alias) => alias.view.hide(self.offset, self.len),
             None => {
@@ -298,15 +311,10 @@ impl Writing<'_> {
     }
 }
 
-impl Drop for Writing<'_> {
-    #[inline]
+impl Drop for Opened<'_> {
     fn drop(&mut self) {
-        if self.open {
-            // Only after an error, which is on its way to the caller.
-            let _ = self.close();
-        }
-        // The lock goes first: signals that were kept off may need it.
-        drop(self.turn.take());
+        // Only after an error, which is on its way to the caller.
+        let _ = self.close();
     }
 }
 
