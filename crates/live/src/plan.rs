@@ -123,12 +123,7 @@ impl CodeSpace {
         {
             return self.apply_one(state, protocol, operation);
         }
-        let mut scratch = std::mem::take(&mut state.scratch);
-        let outcome = self.apply_all(state, protocol, operations, &mut scratch);
-        scratch.changes.clear();
-        scratch.edits.clear();
-        state.scratch = scratch;
-        outcome
+        self.apply_all(state, protocol, operations)
     }
 
     /// An operation on one site, which is what a debugger does: no list is made, and little more is done than
@@ -147,7 +142,22 @@ impl CodeSpace {
         self.perform(state, protocol, changes, edits, known)
     }
 
+    #[inline(never)]
     fn apply_all(
+        &self,
+        state: &mut State,
+        protocol: Protocol,
+        operations: &[Operation],
+    ) -> Result<Commit> {
+        let mut scratch = std::mem::take(&mut state.scratch);
+        let outcome = self.apply_with(state, protocol, operations, &mut scratch);
+        scratch.changes.clear();
+        scratch.edits.clear();
+        state.scratch = scratch;
+        outcome
+    }
+
+    fn apply_with(
         &self,
         state: &mut State,
         protocol: Protocol,
@@ -189,17 +199,19 @@ impl CodeSpace {
             broadcaster.broadcast()?;
             state.unsettled = false;
         }
-        let extents = edits.iter().map(|edit| {
-            let (first, end) = edit.link.extent();
-            let start = edit.start as usize;
-            (
-                start.wrapping_add_signed(first),
-                start.wrapping_add_signed(end),
-            )
-        });
-        let first = extents.clone().map(|extent| extent.0).min();
-        let end = extents.map(|extent| extent.1).max();
-        let writing = self.region().write(first.unwrap_or(0), end.unwrap_or(0))?;
+        let writing = self.region().write(|| {
+            let extents = edits.iter().map(|edit| {
+                let (first, end) = edit.link.extent();
+                let start = edit.start as usize;
+                (
+                    start.wrapping_add_signed(first),
+                    start.wrapping_add_signed(end),
+                )
+            });
+            let first = extents.clone().map(|extent| extent.0).min();
+            let end = extents.map(|extent| extent.1).max();
+            first.unwrap_or(0)..end.unwrap_or(0)
+        })?;
         let mut memory = CodeMemory {
             views: Views {
                 writable: writing.view(),
@@ -301,13 +313,17 @@ fn singles(changes: &[Change]) -> impl Iterator<Item = Change> {
     changes.iter().copied().flat_map(Change::singles)
 }
 
-/// Resolves operations to at most one change per site, without changing anything but the marks of
-/// the sites. After an error there are no changes and no marks.
+/// Resolves operations to at most one change per site. After an error there are no changes.
 fn plan(state: &mut State, operations: &[Operation], changes: &mut Vec<Change>) -> Result<()> {
-    let disjoint = plan_with(state, operations, changes, plan_disjoint)?;
-    if !disjoint {
+    // The sites of one operation are all different, and need no marks.
+    if operations.len() == 1 {
+        plan_with(state, operations, changes, plan_runs::<false>)?;
+        return Ok(());
+    }
+    if !plan_with(state, operations, changes, plan_runs::<true>)? {
         plan_with(state, operations, changes, plan_each)?;
     }
+    forget(state, changes);
     Ok(())
 }
 
@@ -348,8 +364,9 @@ fn plan_with(
     outcome
 }
 
-/// The planner for operations no two of which are for one site; gives up if they are.
-fn plan_disjoint(
+/// The planner for operations no two of which are for one site. With marks, it gives up if they are; without,
+/// the caller knows.
+fn plan_runs<const MARKS: bool>(
     changes: &mut Vec<Change>,
     operation: &Operation,
     first: SiteId,
@@ -358,7 +375,7 @@ fn plan_disjoint(
 ) -> Result<bool> {
     let mut done = 0;
     while let Some(record) = records.get(done) {
-        if record.planned != 0 {
+        if MARKS && record.planned != 0 {
             return Ok(false);
         }
         let offset = done as u32;
@@ -366,12 +383,13 @@ fn plan_disjoint(
         let from = record.hook;
         let to = operation.outcome(site, from)?;
         let mark = changes.len() as u32 + 1;
-        let alike = |record: &&mut SiteRecord| record.hook == from && record.planned == 0;
-        let rest = records[done..].iter_mut();
-        let count = rest
-            .take_while(alike)
-            .map(|record| record.planned = mark)
-            .count();
+        let alike =
+            |record: &&mut SiteRecord| record.hook == from && (!MARKS || record.planned == 0);
+        let rest = records[done..].iter_mut().take_while(alike);
+        let count = match MARKS {
+            true => rest.map(|record| record.planned = mark).count(),
+            false => rest.count(),
+        };
         changes.push(Change {
             site,
             place: place.after(offset),
@@ -422,10 +440,9 @@ fn forget(state: &mut State, changes: &[Change]) {
     }
 }
 
-/// Turns changes into edits, one for each site, dropping those that change nothing, and takes the
-/// marks away. Returns whether nothing need be known about their tails.
+/// Turns changes into edits, one for each site, dropping those that change nothing. Returns whether
+/// nothing need be known about their tails.
 fn edit_all(state: &mut State, changes: &mut Vec<Change>, edits: &mut Vec<Edit>) -> bool {
-    forget(state, changes);
     changes.retain(|change| change.from != change.to);
     let mut known = true;
     for change in &*changes {

@@ -277,7 +277,7 @@ impl CodeSpace {
 
     fn open(&self, range: Range) -> Result<Writing<'_>> {
         let start = range.offset();
-        self.region.write(start, start + range.bytes())
+        self.region.write(|| start..start + range.bytes())
     }
 
     /// Fills a range that nobody executes with traps, so that a stray jump is noticed. If the system

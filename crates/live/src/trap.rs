@@ -157,7 +157,10 @@ mod tests {
         let address = code.base() + sample::START.len();
         let start = address - space.base();
         for (head, is_off) in [(Head::Trap, false), (Head::Off, true)] {
-            let writing = space.region().write(start, start + isa::SITE_LEN).unwrap();
+            let writing = space
+                .region()
+                .write(|| start..start + isa::SITE_LEN)
+                .unwrap();
             // SAFETY: the site is open for writing, and nobody executes it.
             unsafe {
                 isa::write_head(writing.view().add(start), isa::Link::default(), head, 0);

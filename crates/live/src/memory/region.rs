@@ -9,6 +9,7 @@
 //!   into them wait (`gate.rs`).
 
 use std::ffi::c_void;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -103,7 +104,7 @@ impl Region {
     }
 
     fn write_at_start(&self, bytes: &[u8]) -> Result<()> {
-        let writing = self.write(0, bytes.len())?;
+        let writing = self.write(|| 0..bytes.len())?;
         let target = writing.view();
         // SAFETY: the first chunk is committed and open for writing; nobody else uses the region.
         unsafe { target.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
@@ -186,36 +187,36 @@ impl Region {
         Ok(())
     }
 
-    /// Opens the code bytes `[start, end)`, which must be committed, for writing. Blocks while
-    /// others write, unless that takes nothing but stores.
+    /// Opens code for writing: `bytes` tells which, if it matters, and they must be committed. Blocks
+    /// while others write, unless that takes nothing but stores.
     #[inline]
-    pub(crate) fn write(&self, start: usize, end: usize) -> Result<Writing<'_>> {
-        debug_assert!(start <= end && end <= self.code_committed());
+    pub(crate) fn write(&self, bytes: impl FnOnce() -> Range<usize>) -> Result<Writing<'_>> {
         Ok(match &self.alias {
             Some(alias) if !alias.hidden => Writing {
                 view: alias.view.base(),
                 opened: None,
             },
-            Some(alias) => Writing {
-                view: alias.view.base(),
-                opened: Some(self.open(start, end)?),
-            },
-            None => Writing {
-                view: self.main.base(),
-                opened: Some(self.open(start, end)?),
+            alias => Writing {
+                view: alias
+                    .as_ref()
+                    .map_or(&self.main, |alias| &alias.view)
+                    .base(),
+                opened: Some(self.open(bytes())?),
             },
         })
     }
 
     /// Opens the pages of [`write`](Self::write).
-    fn open(&self, start: usize, end: usize) -> Result<Box<Opened<'_>>> {
+    #[inline(never)]
+    fn open(&self, bytes: Range<usize>) -> Result<Box<Opened<'_>>> {
+        debug_assert!(bytes.start <= bytes.end && bytes.end <= self.code_committed());
         let page = page_size();
-        let offset = start & !(page - 1);
+        let offset = bytes.start & !(page - 1);
         let mask = self.alias.is_none().then(SignalMask::block);
         let mut opened = Box::new(Opened {
             region: self,
             offset,
-            len: end.next_multiple_of(page) - offset,
+            len: bytes.end.next_multiple_of(page) - offset,
             open: false,
             _turn: self.take_turn(),
             _mask: mask,
@@ -400,12 +401,13 @@ mod tests {
                 })
             };
             assert_eq!(seen(), idle);
-            let writing = region.write(2 * page_size(), 2 * page_size() + 1).unwrap();
+            let bytes = 2 * page_size()..2 * page_size() + 1;
+            let writing = region.write(|| bytes.clone()).unwrap();
             assert_eq!(seen(), open);
             writing.finish().unwrap();
             assert_eq!(seen(), idle);
             // Also if it ends early.
-            drop(region.write(2 * page_size(), 2 * page_size() + 1).unwrap());
+            drop(region.write(|| bytes.clone()).unwrap());
             assert_eq!(seen(), idle);
         }
     }
@@ -420,7 +422,7 @@ mod tests {
             let region = region(mode, hidden);
             let offset = CODE_CHUNK + 77;
             region.commit_code(2 * CODE_CHUNK).unwrap();
-            let writing = region.write(offset, offset + 1).unwrap();
+            let writing = region.write(|| offset..offset + 1).unwrap();
             // SAFETY: the offset is committed and open, and nobody else uses the region.
             unsafe { writing.view().add(offset).write_volatile(0x5a) };
             writing.finish().unwrap();

@@ -116,6 +116,21 @@ fn a_refused_patch_changes_nothing() {
 }
 
 #[test]
+fn an_operation_that_is_refused_at_one_site_changes_none() {
+    let space = space(Protocol::Direct);
+    let code = loop_over(5).publish(&space);
+    let [a, b] = [space.count_hook().unwrap(), space.count_hook().unwrap()];
+    let taken = code.site(3).unwrap();
+    space.patch().enable(taken, &a).commit().unwrap();
+    let outcome = space.patch().enable_all(code.sites(), &b).commit();
+    assert!(matches!(outcome, Err(Error::SiteInUse(site)) if site == taken));
+    call(&code, 6);
+    assert_eq!((a.counts(), b.counts()), (vec![(taken, 6)], vec![]));
+    let commit = space.patch().retarget_all(code.sites(), &b).commit();
+    assert_eq!(commit.unwrap().changed, 5);
+}
+
+#[test]
 fn the_protocol_can_be_chosen_per_commit() {
     let space = space(Protocol::Strict);
     let code = loop_over(1).publish(&space);
