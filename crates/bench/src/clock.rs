@@ -12,6 +12,11 @@ pub(crate) fn cpu_time() -> Duration {
     time(ClockId::ProcessCPUTime)
 }
 
+/// Processor time used by the calling thread so far.
+pub(crate) fn thread_time() -> Duration {
+    time(ClockId::ThreadCPUTime)
+}
+
 fn time(clock: ClockId) -> Duration {
     let time = clock_gettime(clock);
     // The clock starts at zero with the process, so neither part is negative.
@@ -39,5 +44,8 @@ mod tests {
         let start = cpu_time();
         while cpu_time() == start {}
         assert!(cpu_time() > start);
+        let start = thread_time();
+        while thread_time() == start {}
+        assert!(thread_time() > start);
     }
 }

@@ -10,9 +10,9 @@ use crate::corpus::{self, Corpus, Program, Selection};
 use crate::engines::{self, Engine, Refusal, id};
 use crate::extras::{self, Extras};
 use crate::measure::{self, Phase, Plan};
-use crate::options::{Measurement, Options};
+use crate::options::{Measurement, Options, ToggleOptions};
 use crate::report::{EngineReport, FORMAT, Machine, ModuleReport, Relative, Report};
-use crate::{extras_table, page, table};
+use crate::{extras_table, page, table, toggle};
 
 /// The engines that compile large modules.
 const LARGE_ENGINES: [&str; 5] = [
@@ -64,6 +64,7 @@ pub(crate) fn run(command: Option<&Measurement>, options: &Options) -> Result<bo
         None => everything(options, None, false),
         Some(Measurement::All(options)) => everything(options, None, true),
         Some(Measurement::Page { out, options }) => everything(options, Some(out), true),
+        Some(Measurement::Toggle(options)) => toggle(options),
         Some(part) => measure_part(part),
     }
 }
@@ -146,7 +147,10 @@ fn measure_part(part: &Measurement) -> Result<bool, Failure> {
             extras.start = Some(extras::start(modules.all(), options)?);
             json
         }
-        Measurement::All(_) | Measurement::Page { .. } | Measurement::Child(_) => {
+        Measurement::All(_)
+        | Measurement::Page { .. }
+        | Measurement::Toggle(_)
+        | Measurement::Child(_) => {
             return Err(Failure::Usage("not a part of the benchmark"));
         }
     };
@@ -160,6 +164,28 @@ fn measure_part(part: &Measurement) -> Result<bool, Failure> {
         })?;
     }
     Ok(fine)
+}
+
+/// Measures patching.
+fn toggle(options: &ToggleOptions) -> Result<bool, Failure> {
+    let json = options.json.as_deref().map(Output::create).transpose()?;
+    let plan = options.plan();
+    let document = toggle::Document {
+        format: FORMAT,
+        machine: Machine::this(),
+        toggle: toggle::run(plan)?,
+    };
+    print!("{}", toggle::render(&document.toggle));
+    if let Some(out) = &options.out {
+        page::write(
+            out,
+            &toggle::files(&document.toggle, &document.machine, plan),
+        )?;
+    }
+    if let Some(json) = json {
+        json.write(&document)?;
+    }
+    Ok(true)
 }
 
 /// What there is to measure.

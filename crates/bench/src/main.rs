@@ -21,6 +21,7 @@ mod stats;
 mod svg;
 mod synthetic;
 mod table;
+mod toggle;
 
 use std::process::ExitCode;
 

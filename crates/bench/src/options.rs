@@ -10,6 +10,7 @@ use crate::child;
 use crate::engines::id;
 use crate::measure::Plan;
 use crate::start;
+use crate::toggle;
 
 /// Rounds that every engine takes part in unless a number is asked for.
 const MIN_ROUNDS: usize = 3;
@@ -62,11 +63,39 @@ pub(crate) enum Measurement {
         #[command(flatten)]
         options: Options,
     },
+    /// What patching costs: switching one site and many, beside other ways to do it, and passing sites that are off and on.
+    Toggle(ToggleOptions),
     #[command(name = child::COMMAND, hide = true)]
     Child(child::Job),
 }
 
-/// What all measurements share.
+/// What measuring patches needs.
+#[derive(Debug, Args)]
+pub(crate) struct ToggleOptions {
+    /// Folder to write patching.md to and, in patching/, its plots.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Write everything measured to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// How often to measure everything.
+    #[arg(long, value_name = "N", default_value_t = toggle::Plan::default().rounds as u32, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) rounds: u32,
+    /// The largest number of sites to switch together; it begins with one, and each is ten times as many as the one before.
+    #[arg(long, value_name = "N", default_value_t = toggle::Plan::default().sites as u32, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) sites: u32,
+}
+
+impl ToggleOptions {
+    pub(crate) fn plan(&self) -> toggle::Plan {
+        toggle::Plan {
+            rounds: self.rounds as usize,
+            sites: self.sites as usize,
+        }
+    }
+}
+
+/// What the other measurements share.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Folder with the modules to measure.
