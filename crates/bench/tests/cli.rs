@@ -163,6 +163,23 @@ fn each_measurement_can_be_had_alone() {
 }
 
 #[test]
+fn patching_needs_no_modules_and_has_a_page_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("docs");
+    let args = ["toggle", "--sites", "1", "--out", text(&out)];
+    let (table, report) = measured(&args, dir.path());
+    assert!(table.contains("| store + broadcast | 1, 1 |"), "{table}");
+    assert_eq!(report["toggle"]["switching"][1]["busy_threads"], 1);
+    let page = fs::read_to_string(out.join("patching.md")).unwrap();
+    assert!(
+        page.contains("-- toggle --rounds 1 --sites 1 --out docs"),
+        "{page}"
+    );
+    let svg = fs::read_to_string(out.join("patching/one-site.svg")).unwrap();
+    assert!(svg.contains("Wasmtime 48, a breakpoint"), "{svg}");
+}
+
+#[test]
 fn the_page_is_written_with_its_plots() {
     let dir = tempfile::tempdir().unwrap();
     write_module(dir.path(), "a.wasm", STARTS);
