@@ -1,4 +1,4 @@
-//! What is known about the machine code of a module.
+//! What is known about machine code of a module.
 
 use crate::arch;
 use crate::cache::codec::{Reader, Writer};
@@ -11,18 +11,19 @@ use nopal_ir::TrapCode;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The tables of a module's code. Offsets count from its first byte.
+/// The tables of code of consecutive functions of a module. Offsets count from its first byte.
 #[derive(Debug)]
 pub(crate) struct CodeTables {
-    pub(crate) info: ModuleInfo,
-    name: Option<Arc<str>>,
+    pub(crate) info: Arc<ModuleInfo>,
+    /// The index in the module of the first function.
+    first: u32,
     maps: CodeMaps,
 }
 
 /// The part of the tables that grows with the code. Everything is in address order.
 #[derive(Debug, Default)]
 pub(crate) struct CodeMaps {
-    /// The code of each defined function.
+    /// The code of each function.
     pub(crate) funcs: Vec<Range<u32>>,
     pub(crate) traps: TrapTable,
     pub(crate) calls: CallTable,
@@ -150,19 +151,10 @@ impl CallTable {
 }
 
 impl CodeTables {
-    /// Tables without code.
-    pub(crate) fn new(info: ModuleInfo) -> Self {
-        CodeTables {
-            name: info.module_name.as_deref().map(Arc::from),
-            info,
-            maps: CodeMaps::default(),
-        }
-    }
-
-    /// Fill in the maps of the module's code.
-    pub(crate) fn set_maps(&mut self, mut maps: CodeMaps) {
+    /// The tables of the functions from index `first` on, imports counted.
+    pub(crate) fn new(info: Arc<ModuleInfo>, first: u32, mut maps: CodeMaps) -> Self {
         maps.shrink_to_fit();
-        self.maps = maps;
+        CodeTables { info, first, maps }
     }
 
     /// Bytes in memory of what grows with the code.
@@ -184,26 +176,22 @@ impl CodeTables {
         unsafe { (tag as *const CodeTables).as_ref() }
     }
 
-    /// The code of each defined function.
-    pub(crate) fn funcs(&self) -> &[Range<u32>] {
-        &self.maps.funcs
+    /// The maps.
+    pub(crate) fn maps(&self) -> &CodeMaps {
+        &self.maps
     }
 
-    /// The patch sites.
-    pub(crate) fn sites(&self) -> &SiteTable {
-        &self.maps.sites
-    }
-
-    /// The instructions that may trap.
-    pub(crate) fn traps(&self) -> &TrapTable {
-        &self.maps.traps
+    /// The code of the function with this index in the module; none if it is not in this code.
+    pub(crate) fn func(&self, index: u32) -> Option<Range<u32>> {
+        let at = index.checked_sub(self.first)?;
+        self.maps.funcs.get(at as usize).cloned()
     }
 
     /// The index in the module of the function whose code is at `offset`.
     pub(crate) fn function_at(&self, offset: u32) -> Option<u32> {
         let after = self.maps.funcs.partition_point(|f| f.start <= offset);
         let at = after.checked_sub(1)?;
-        (offset < self.maps.funcs[at].end).then(|| at as u32 + self.info.counts.imported_funcs)
+        (offset < self.maps.funcs[at].end).then(|| self.first + at as u32)
     }
 
     /// Whether the code of a function begins at `offset`. Async-signal-safe.
@@ -235,7 +223,7 @@ impl CodeTables {
             trap.or_else(|| self.maps.calls.at(offset))
         };
         Some(Frame {
-            module: self.name.clone(),
+            module: self.info.module_name.clone(),
             func_index,
             func_name: self.info.func_name(func_index).map(Box::from),
             wasm_offset: srcloc.filter(|&loc| loc != u32::MAX),

@@ -101,7 +101,9 @@ impl Engine {
         let mut text = self.0.workers.with(|worker: &mut Worker| {
             worker.compile_trampoline(self.target(), |func, ctx| build(func, ctx, ty))
         })?;
-        let code = text.publish(&self.0.space, 0)?;
+        // There is one function, which calls no other of a module.
+        let maps = text.take_maps();
+        let code = text.publish(&self.0.space, &maps, 0, |base, _| base)?;
         // Another thread may have been faster.
         Ok(slot.get_or_init(|| code).base())
     }

@@ -3,6 +3,7 @@
 use crate::FuncType;
 use crate::module::Module;
 use crate::module_info::ModuleInfo;
+use crate::piece::Piece;
 use crate::site_table::Site;
 use crate::trap::TrapKind;
 use std::ops::Range;
@@ -61,11 +62,15 @@ impl<'a> FunctionInfo<'a> {
         self.info().func_bodies[self.defined as usize].clone()
     }
 
+    /// The code it is in.
+    fn piece(&self) -> Option<&'a Piece> {
+        self.module.piece()
+    }
+
     /// Where its machine code is.
     pub fn code_range(&self) -> Range<usize> {
-        let base = self.module.code_range().start;
-        let range = &self.module.tables().funcs()[self.defined as usize];
-        base + range.start as usize..base + range.end as usize
+        let piece = self.piece();
+        piece.map_or(0..0, |piece| piece.func(self.index()))
     }
 
     /// A copy of its machine code. Sites that are switched while it is made are caught in either state.
@@ -78,23 +83,22 @@ impl<'a> FunctionInfo<'a> {
 
     /// Its patch sites, in address order.
     pub fn sites(&self) -> &'a [Site] {
-        let sites = self.module.sites();
-        let range = self.code_range();
-        let from = sites.partition_point(|site| site.return_address() <= range.start);
-        let to = sites.partition_point(|site| site.return_address() <= range.end);
-        &sites[from..to]
+        let piece = self.piece();
+        piece.map_or(&[], |piece| piece.sites_of(self.index()))
     }
 
     /// Its instructions that may trap, in address order.
     pub fn traps(&self) -> impl Iterator<Item = TrapSite> + use<'a> {
-        let base = self.module.code_range().start;
-        let range = self.module.tables().funcs()[self.defined as usize].clone();
-        let traps = self.module.tables().traps().within(range);
-        traps.filter_map(move |(offset, code, srcloc)| {
-            Some(TrapSite {
-                address: base + offset as usize,
-                kind: TrapKind::from_code(code)?,
-                wasm_offset: (srcloc != u32::MAX).then_some(srcloc),
+        let index = self.index();
+        self.piece().into_iter().flat_map(move |piece| {
+            let range = piece.tables().func(index).unwrap_or_default();
+            let traps = piece.tables().maps().traps.within(range);
+            traps.filter_map(|(offset, code, srcloc)| {
+                Some(TrapSite {
+                    address: piece.range().start + offset as usize,
+                    kind: TrapKind::from_code(code)?,
+                    wasm_offset: (srcloc != u32::MAX).then_some(srcloc),
+                })
             })
         })
     }

@@ -29,6 +29,7 @@ mod mmap;
 mod module;
 mod module_info;
 mod parse;
+mod piece;
 mod place_table;
 mod segments;
 mod signals;

@@ -1,21 +1,21 @@
 //! Compiled modules.
 
 use crate::cache::Key;
-use crate::code_tables::CodeTables;
 use crate::compile::compile;
 use crate::engine::Engine;
 use crate::functions::FunctionInfo;
 use crate::module_info::{ExternIndex, ModuleInfo};
 use crate::parse::{FunctionBodyData, Parsed, parse};
+use crate::piece::Piece;
 use crate::site_table::Site;
 use crate::text::Text;
 use crate::{Error, ExternType, Result};
-use nopal_live::{Code, SiteId};
+use nopal_live::SiteId;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// A compiled module.
 ///
@@ -25,16 +25,15 @@ use std::sync::{Arc, OnceLock};
 pub struct Module(Arc<ModuleInner>);
 
 struct ModuleInner {
-    /// None if the module defines no functions. Dropped before the tables, which it is tagged with.
-    code: Option<Code>,
-    tables: Box<CodeTables>,
+    info: Arc<ModuleInfo>,
+    /// None if the module defines no functions.
+    code: Option<Piece>,
     /// The engine-wide ids of the types.
     type_ids: Box<[u32]>,
     /// The contents of the data segments, one after the other, and where each begins.
     data: Box<[u8]>,
     data_ranges: Box<[Range<u32>]>,
     exports: HashMap<Box<str>, ExternIndex>,
-    sites: OnceLock<Box<[Site]>>,
     engine: Engine,
 }
 
@@ -69,21 +68,19 @@ impl Module {
             .map(|ty| engine.types().intern(ty).id())
             .collect();
         let exports = info.exports.iter().cloned().collect();
-        // The tables come to rest before the code is published, which is tagged with their address.
-        let mut tables = Box::new(CodeTables::new(info));
+        let info = Arc::new(info);
         let code = if bodies.is_empty() {
             None
         } else {
-            Some(make_code(engine, wasm, bodies, &mut tables)?)
+            Some(make_code(engine, wasm, bodies, &info)?)
         };
         Ok(Module(Arc::new(ModuleInner {
+            info,
             code,
-            tables,
             type_ids,
             data,
             data_ranges,
             exports,
-            sites: OnceLock::new(),
             engine: engine.clone(),
         })))
     }
@@ -126,43 +123,40 @@ impl Module {
 
     /// Bytes of machine code.
     pub fn code_size(&self) -> usize {
-        self.0.code.as_ref().map_or(0, Code::len)
+        self.code_range().len()
     }
 
     /// Bytes of the tables beside the machine code, which grow with it: functions, instructions that may
     /// trap, calls, and patch sites with the places of their values.
     pub fn side_table_size(&self) -> usize {
-        self.0.tables.size()
+        let code = self.0.code.as_ref();
+        code.map_or(0, |piece| piece.tables().size())
     }
 
     /// Where its machine code is; empty if it has none.
     pub fn code_range(&self) -> Range<usize> {
-        let base = self.0.code.as_ref().map_or(0, Code::base);
-        base..base + self.code_size()
+        self.0.code.as_ref().map_or(0..0, Piece::range)
     }
 
     /// All patch sites, in address order.
     pub fn sites(&self) -> &[Site] {
-        self.0.sites.get_or_init(|| self.make_sites())
+        self.0.code.as_ref().map_or(&[], Piece::sites)
     }
 
     /// The patch site with this id, if it is one of the module's.
     pub fn site(&self, id: SiteId) -> Option<&Site> {
-        let first = self.sites().first()?.id();
-        let at = id.index().checked_sub(first.index())?;
-        self.sites().get(at as usize)
+        self.0.code.as_ref()?.site(id)
     }
 
     /// The defined functions, by ascending index.
     pub fn functions(&self) -> impl ExactSizeIterator<Item = FunctionInfo<'_>> {
-        let defined = 0..self.0.tables.funcs().len() as u32;
+        let defined = 0..self.info().func_bodies.len() as u32;
         defined.map(|defined| FunctionInfo::new(self, defined))
     }
 
     /// The function that the machine code at an address belongs to.
     pub fn function_at(&self, pc: usize) -> Option<FunctionInfo<'_>> {
-        let offset = pc.checked_sub(self.0.code.as_ref()?.base())?;
-        let index = self.0.tables.function_at(u32::try_from(offset).ok()?)?;
+        let index = self.0.code.as_ref()?.function_at(pc)?;
         Some(FunctionInfo::new(self, self.info().defined_func(index)?))
     }
 
@@ -172,11 +166,12 @@ impl Module {
     }
 
     pub(crate) fn info(&self) -> &ModuleInfo {
-        &self.0.tables.info
+        &self.0.info
     }
 
-    pub(crate) fn tables(&self) -> &CodeTables {
-        &self.0.tables
+    /// Its code.
+    pub(crate) fn piece(&self) -> Option<&Piece> {
+        self.0.code.as_ref()
     }
 
     pub(crate) fn type_ids(&self) -> &[u32] {
@@ -195,31 +190,8 @@ impl Module {
 
     /// The code of a defined function, counted without imports.
     pub(crate) fn func_code(&self, defined: u32) -> *const u8 {
-        let start = self.0.tables.funcs()[defined as usize].start;
-        (self.code_range().start + start as usize) as *const u8
-    }
-
-    fn make_sites(&self) -> Box<[Site]> {
-        let Some(code) = &self.0.code else {
-            return Box::default();
-        };
-        let table = self.0.tables.sites();
-        let info = self.info();
-        let raw = table.sites().zip(code.sites());
-        raw.map(|(site, id)| {
-            // The region of a site is inside its function, its end possibly not.
-            let func = self.0.tables.function_at(site.ret_offset - 1);
-            let func = func.expect("a site is in a function");
-            Site {
-                id,
-                kind: site.kind,
-                func,
-                wasm_offset: site.wasm_offset,
-                ret_addr: code.base() + site.ret_offset as usize,
-                values: site.values(info.observed_types(func, site.kind)),
-            }
-        })
-        .collect()
+        let code = self.0.code.as_ref().expect("a function that is defined");
+        code.func(defined + self.info().counts.imported_funcs).start as *const u8
     }
 }
 
@@ -232,34 +204,32 @@ impl fmt::Debug for Module {
     }
 }
 
-/// The code of a module that defines functions, from the cache if it is there; `tables` gets its maps.
+/// The code of a module that defines functions, from the cache if it is there.
 fn make_code(
     engine: &Engine,
     wasm: &[u8],
     bodies: Vec<FunctionBodyData<'_>>,
-    tables: &mut CodeTables,
-) -> Result<Code> {
-    let publish = |tables: &mut CodeTables, mut text: Text| {
-        let code = text.publish(engine.code_space(), tables.tag())?;
-        tables.set_maps(text.take_maps());
-        Ok(code)
+    info: &Arc<ModuleInfo>,
+) -> Result<Piece> {
+    let publish = |text: Text| {
+        let (first, space) = (info.counts.imported_funcs, engine.code_space());
+        Piece::publish(text, info, first, space, |_| unreachable!("all are there"))
     };
     let cache = engine.config().cache.as_ref();
     let entry = cache.and_then(|cache| Some((cache, Key::new(engine, wasm)?)));
     let Some((cache, key)) = entry else {
-        let text = compile(engine, &tables.info, bodies)?;
-        return publish(tables, text);
+        return publish(compile(engine, info, bodies)?);
     };
     let found = cache.load(&key, |contents| {
-        let text = Text::from_bytes(contents, &tables.info)?;
-        publish(tables, text).ok()
+        let text = Text::from_bytes(contents, info)?;
+        publish(text).ok()
     });
-    if let Some(code) = found {
-        return Ok(code);
+    if let Some(piece) = found {
+        return Ok(piece);
     }
-    let text = compile(engine, &tables.info, bodies)?;
+    let text = compile(engine, info, bodies)?;
     cache.store(&key, &text.to_bytes());
-    publish(tables, text)
+    publish(text)
 }
 
 /// The contents of the data segments, and where each is in them.

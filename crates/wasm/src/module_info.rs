@@ -4,6 +4,7 @@ use crate::sites::SiteKind;
 use crate::types::{ExternType, FuncType, GlobalType, MemoryType, TableType, ValType};
 use crate::vm_offsets::{Counts, VMOffsets};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A module, valid and without the bodies of its functions.
 ///
@@ -37,7 +38,7 @@ pub(crate) struct ModuleInfo {
     /// The layout of the context.
     pub(crate) offsets: VMOffsets,
     /// The module's name in the name section.
-    pub(crate) module_name: Option<Box<str>>,
+    pub(crate) module_name: Option<Arc<str>>,
     /// Names of functions in the name section, by ascending function index.
     pub(crate) func_names: Vec<(u32, Box<str>)>,
     /// Where the body of each defined function is in the module.

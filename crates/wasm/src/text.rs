@@ -148,9 +148,17 @@ impl Text {
         self.len()
     }
 
-    /// Make the code executable. `tag` is found again by address.
-    pub(crate) fn publish(&mut self, space: &Arc<CodeSpace>, tag: usize) -> Result<Code> {
-        let sites: Vec<SiteDesc> = (self.maps.sites.sites())
+    /// Make the code executable. `maps` are those that were taken out of it, `tag` is found again by
+    /// address, and `callee` gives the address of a defined function, which may depend on that of
+    /// the code.
+    pub(crate) fn publish(
+        mut self,
+        space: &Arc<CodeSpace>,
+        maps: &CodeMaps,
+        tag: usize,
+        callee: impl Fn(usize, u32) -> usize,
+    ) -> Result<Code> {
+        let sites: Vec<SiteDesc> = (maps.sites.sites())
             .map(|site| SiteDesc {
                 ret_offset: site.ret_offset,
                 len: site.len,
@@ -159,7 +167,8 @@ impl Text {
         let allocation = space
             .allocate(self.bytes.len(), ALIGNMENT)
             .map_err(Error::code_memory)?;
-        self.relocate(allocation.addr());
+        let base = allocation.addr();
+        self.relocate(base, |target| callee(base, target));
         allocation
             .tag(tag)
             .publish(&self.bytes, &sites)
@@ -167,18 +176,18 @@ impl Text {
     }
 
     /// Resolve what depends on addresses, for code that begins at `base`.
-    fn relocate(&mut self, base: usize) {
-        for reloc in std::mem::take(&mut self.relocs) {
+    fn relocate(&mut self, base: usize, callee: impl Fn(u32) -> usize) {
+        for reloc in &self.relocs {
             let at = reloc.offset as usize;
-            let target = i64::from(self.maps.funcs[reloc.target as usize].start) + reloc.addend;
+            let target = callee(reloc.target) as i64 + reloc.addend;
             match reloc.kind {
+                // All code of an engine is within 2 GiB.
                 RelocKind::X64CallPcRel4 => {
-                    let distance = (target - i64::from(reloc.offset)) as i32;
+                    let distance = (target - (base + at) as i64) as i32;
                     self.bytes[at..at + 4].copy_from_slice(&distance.to_le_bytes());
                 }
                 RelocKind::Abs8 => {
-                    let address = (base as i64 + target) as u64;
-                    self.bytes[at..at + 8].copy_from_slice(&address.to_le_bytes());
+                    self.bytes[at..at + 8].copy_from_slice(&target.to_le_bytes());
                 }
             }
         }
@@ -267,7 +276,7 @@ mod tests {
     /// Ask for all that the maps of code say.
     fn look_at(tables: &CodeTables, len: u32) {
         let info = &tables.info;
-        for site in tables.sites().sites() {
+        for site in tables.maps().sites.sites() {
             let func = tables.function_at(site.ret_offset - 1);
             let types = info.observed_types(func.expect("a function"), site.kind);
             assert_eq!(site.values(types).len(), types.len());
@@ -278,7 +287,7 @@ mod tests {
                 tables.frame(offset, is_call);
             }
         }
-        assert!(tables.traps().within(0..len).count() <= len as usize);
+        assert!(tables.maps().traps.within(0..len).count() <= len as usize);
     }
 
     #[test]
@@ -311,25 +320,25 @@ mod tests {
         let wasm = wat::parse_str(TEXT).expect("valid text");
         let Parsed { info, bodies } = parse(&wasm).expect("a module");
         let bytes = (compile(&engine, &info, bodies).expect("code")).to_bytes();
-        let mut tables = Box::new(CodeTables::new(info));
+        let info = Arc::new(info);
         let (mut refused, mut published) = (0, 0);
         for at in 0..bytes.len() {
             for change in [0x01, 0x10, 0x80, 0xff] {
                 let mut bad = bytes.clone();
                 bad[at] ^= change;
-                let Some(mut text) = Text::from_bytes(bad, &tables.info) else {
+                let Some(mut text) = Text::from_bytes(bad, &info) else {
                     refused += 1;
                     continue;
                 };
                 let len = text.len().expect("a length");
-                let Ok(code) = text.publish(engine.code_space(), 0) else {
+                let maps = text.take_maps();
+                let callee = |base, func: u32| base + maps.funcs[func as usize].start as usize;
+                if text.publish(engine.code_space(), &maps, 0, callee).is_err() {
                     refused += 1;
                     continue;
-                };
+                }
                 published += 1;
-                tables.set_maps(text.take_maps());
-                look_at(&tables, len);
-                drop(code);
+                look_at(&CodeTables::new(info.clone(), 1, maps), len);
             }
         }
         assert!(refused > 100 && published > 100, "{refused}, {published}");
