@@ -7,7 +7,7 @@ use crate::legalize::{self, Legalizer, Machine};
 use crate::selected::Selected;
 use crate::{CompiledCode, encode, select, supported};
 use core::fmt;
-use nopal_ir::Function;
+use nopal_ir::{Function, Signature};
 
 /// Why a function cannot be compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,14 @@ impl Target {
     pub fn nop_units(&self) -> &'static [&'static [u8]] {
         match self.isa {
             TargetIsa::X64(_) => x64::NOP_UNITS,
+        }
+    }
+
+    /// Whether functions with this signature get the address of an area for their results in the register
+    /// of the first integer parameter, and that parameter in the next.
+    pub fn has_result_area(&self, sig: &Signature) -> bool {
+        match self.isa {
+            TargetIsa::X64(_) => select::needs_ret_area::<X64>(sig),
         }
     }
 

@@ -197,11 +197,38 @@ pub(crate) unsafe fn run_for_guest<R>(
 ) -> R {
     // SAFETY: the guest is running, so its store has an activation.
     let (stack, store) = unsafe { (&*(*(*context).activation).stack, (*context).store) };
-    let reason = match on_stack(stack, || f(store)) {
-        Ok(result) => return result,
-        Err(reason) => reason,
-    };
-    // SAFETY: as above; nothing is left to be dropped in this frame once the reason is stored.
+    match on_stack(stack, || f(store)) {
+        Ok(result) => result,
+        // SAFETY: as the caller says; nothing is left to be dropped in this frame.
+        Err(reason) => unsafe { end(context, reason) },
+    }
+}
+
+/// Run `f`, which compiles a function that the guest calls. Its error or panic ends the guest's call.
+///
+/// # Safety
+/// Called for the guest by `arch::first_call`, on the store's stack for compiling, as the last thing
+/// before returning to it, with nothing left to be dropped in the caller.
+pub(crate) unsafe fn compile_for_guest<R>(
+    context: *mut VMStoreContext,
+    f: impl FnOnce(*const StoreOpaque) -> Result<R>,
+) -> R {
+    // SAFETY: the guest is running, so its store knows where it is.
+    let store = unsafe { (*context).store };
+    match caught(|| f(store)) {
+        Ok(result) => result,
+        // SAFETY: as the caller says; nothing is left to be dropped in this frame.
+        Err(reason) => unsafe { end(context, reason) },
+    }
+}
+
+/// End the guest's call, in which it has called the host.
+///
+/// # Safety
+/// `context` is that of a store whose guest is running; no frame since its call of the host has
+/// anything left to be dropped.
+unsafe fn end(context: *mut VMStoreContext, reason: Unwind) -> ! {
+    // SAFETY: the guest is running, so its store has an activation.
     unsafe {
         let activation = (*context).activation;
         capture_exit(context, activation);
@@ -232,10 +259,15 @@ fn on_stack<R>(stack: &WasmStack, f: impl FnOnce() -> Result<R>) -> Result<R, Un
     if remaining < HOST_ROOM && stack.open_reserve().is_err() {
         return Err(Unwind::Trap(TrapKind::StackOverflow));
     }
-    let result = catch_unwind(AssertUnwindSafe(f));
+    let result = caught(f);
     // SAFETY: this frame and those it returns to are outside the reserve.
     unsafe { stack.close_reserve() };
-    match result {
+    result
+}
+
+/// Run `f`, and make its error or panic a reason for the guest's call to end.
+fn caught<R>(f: impl FnOnce() -> Result<R>) -> Result<R, Unwind> {
+    match catch_unwind(AssertUnwindSafe(f)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(Unwind::Error(error)),
         Err(payload) => Err(Unwind::Panic(payload)),

@@ -40,11 +40,11 @@ impl Worker {
     }
 
     /// Compile functions of a module.
-    fn compile_chunk(
+    pub(crate) fn compile<'a>(
         &mut self,
         engine: &Engine,
         info: &ModuleInfo,
-        bodies: Vec<FunctionBodyData<'_>>,
+        bodies: impl IntoIterator<Item = FunctionBodyData<'a>>,
     ) -> Result<Text> {
         let sites = engine.config().sites;
         let imported = info.counts.imported_funcs;
@@ -60,6 +60,12 @@ impl Worker {
             text.push(&self.func, code, imported)?;
         }
         Ok(text)
+    }
+
+    /// Fail if one of these functions is invalid.
+    fn validate(&mut self, bodies: Vec<FunctionBodyData<'_>>) -> Result<()> {
+        let mut bodies = bodies.into_iter();
+        bodies.try_for_each(|body| self.translator.validate(body))
     }
 
     /// Compile a function that `build` makes.
@@ -111,19 +117,38 @@ pub(crate) fn compile(
     info: &ModuleInfo,
     bodies: Vec<FunctionBodyData<'_>>,
 ) -> Result<Text> {
-    let run = |chunk| (engine.workers()).with(|worker| worker.compile_chunk(engine, info, chunk));
-    let chunks = chunks(bodies);
-    let texts: Vec<Result<Text>> = if engine.config().parallel_compilation && chunks.len() > 1 {
-        chunks.into_par_iter().map(run).collect()
-    } else {
-        chunks.into_iter().map(run).collect()
-    };
+    let texts = for_each_chunk(engine, bodies, |worker, chunk| {
+        worker.compile(engine, info, chunk)
+    });
     let mut texts = texts.into_iter();
     let mut all = texts.next().unwrap_or_else(|| Ok(Text::default()))?;
     for text in texts {
         all.append(&text?)?;
     }
     Ok(all)
+}
+
+/// Validate all functions of a parsed module.
+///
+/// Fails at the first that is invalid, with the error that compiling it would end with.
+pub(crate) fn validate(engine: &Engine, bodies: Vec<FunctionBodyData<'_>>) -> Result<()> {
+    let results = for_each_chunk(engine, bodies, Worker::validate);
+    results.into_iter().collect()
+}
+
+/// The results of `f` for the functions in chunks, in order.
+fn for_each_chunk<'a, R: Send>(
+    engine: &Engine,
+    bodies: Vec<FunctionBodyData<'a>>,
+    f: impl Fn(&mut Worker, Vec<FunctionBodyData<'a>>) -> R + Sync,
+) -> Vec<R> {
+    let run = |chunk| engine.workers().with(|worker| f(worker, chunk));
+    let chunks = chunks(bodies);
+    if engine.config().parallel_compilation && chunks.len() > 1 {
+        chunks.into_par_iter().map(run).collect()
+    } else {
+        chunks.into_iter().map(run).collect()
+    }
 }
 
 fn chunks(bodies: Vec<FunctionBodyData<'_>>) -> Vec<Vec<FunctionBodyData<'_>>> {

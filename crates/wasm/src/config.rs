@@ -7,18 +7,20 @@ use crate::{CodeCache, Sites};
 pub struct Config {
     pub(crate) sites: Sites,
     pub(crate) parallel_compilation: bool,
+    pub(crate) lazy_compilation: bool,
     pub(crate) max_wasm_stack: usize,
     pub(crate) code_space: usize,
     pub(crate) cache: Option<CodeCache>,
 }
 
 impl Config {
-    /// The default settings: all sites, parallel compilation, 1 MiB of stack, 1 GiB of address
+    /// The default settings: all sites, parallel and eager compilation, 1 MiB of stack, 1 GiB of address
     /// space for code, no cache.
     pub fn new() -> Self {
         Config {
             sites: Sites::ALL,
             parallel_compilation: true,
+            lazy_compilation: false,
             max_wasm_stack: 1 << 20,
             code_space: 1 << 30,
             cache: None,
@@ -36,6 +38,17 @@ impl Config {
     /// The code is the same either way.
     pub fn parallel_compilation(&mut self, on: bool) -> &mut Self {
         self.parallel_compilation = on;
+        self
+    }
+
+    /// Whether functions are compiled when they are first called, not when the module is created. The
+    /// module is validated as a whole either way.
+    ///
+    /// Calls to a function that was not compiled when its caller was cost a jump more. A function
+    /// whose compilation fails, for lack of memory or because it is too large, ends the call of the
+    /// guest that called it with that error.
+    pub fn lazy_compilation(&mut self, on: bool) -> &mut Self {
+        self.lazy_compilation = on;
         self
     }
 

@@ -62,12 +62,13 @@ impl<'a> FunctionInfo<'a> {
         self.info().func_bodies[self.defined as usize].clone()
     }
 
-    /// The code it is in.
+    /// The code it is in; none if it is compiled lazily and cannot be.
     fn piece(&self) -> Option<&'a Piece> {
-        self.module.piece()
+        self.module.piece(self.defined)
     }
 
-    /// Where its machine code is.
+    /// Where its machine code is. Like everything about it, this has the function compiled if it is not;
+    /// it is empty if that fails, for the reason that [`Module::compile_functions`] gives.
     pub fn code_range(&self) -> Range<usize> {
         let piece = self.piece();
         piece.map_or(0..0, |piece| piece.func(self.index()))

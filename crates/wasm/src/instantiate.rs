@@ -44,6 +44,9 @@ pub(crate) fn instantiate<T>(
         store: opaque.id(),
         index: opaque.instances.len() as u32,
     };
+    if module.lazy().is_some() {
+        opaque.make_compile_stack()?;
+    }
     let data = Builder::new(opaque, module, instance, imports)?.build()?;
     opaque.instances.push(data);
     init_tables(opaque, instance)?;

@@ -23,6 +23,7 @@ mod inspect;
 mod instance;
 mod instantiate;
 mod into_func;
+mod lazy;
 mod linker;
 mod memory;
 mod mmap;

@@ -1,11 +1,12 @@
 //! Compiled modules.
 
 use crate::cache::Key;
-use crate::compile::compile;
+use crate::compile::{compile, validate};
 use crate::engine::Engine;
 use crate::functions::FunctionInfo;
+use crate::lazy::LazyCode;
 use crate::module_info::{ExternIndex, ModuleInfo};
-use crate::parse::{FunctionBodyData, Parsed, parse};
+use crate::parse::{BodySource, FunctionBodyData, Parsed, parse};
 use crate::piece::Piece;
 use crate::site_table::Site;
 use crate::text::Text;
@@ -26,8 +27,7 @@ pub struct Module(Arc<ModuleInner>);
 
 struct ModuleInner {
     info: Arc<ModuleInfo>,
-    /// None if the module defines no functions.
-    code: Option<Piece>,
+    code: ModuleCode,
     /// The engine-wide ids of the types.
     type_ids: Box<[u32]>,
     /// The contents of the data segments, one after the other, and where each begins.
@@ -35,6 +35,15 @@ struct ModuleInner {
     data_ranges: Box<[Range<u32>]>,
     exports: HashMap<Box<str>, ExternIndex>,
     engine: Engine,
+}
+
+/// The code of a module.
+enum ModuleCode {
+    /// It defines no functions.
+    None,
+    /// All functions are compiled.
+    Whole(Piece),
+    Lazy(Box<LazyCode>),
 }
 
 /// Something a module needs.
@@ -58,7 +67,8 @@ pub struct ExportType {
 }
 
 impl Module {
-    /// Compile a module in the binary format.
+    /// Compile a module in the binary format, or prepare for its functions to be compiled when they are
+    /// called, as [`Config::lazy_compilation`](crate::Config::lazy_compilation) says.
     ///
     /// Fails if it is malformed or invalid, uses something unsupported, or is too large.
     pub fn new(engine: &Engine, wasm: &[u8]) -> Result<Module> {
@@ -70,9 +80,9 @@ impl Module {
         let exports = info.exports.iter().cloned().collect();
         let info = Arc::new(info);
         let code = if bodies.is_empty() {
-            None
+            ModuleCode::None
         } else {
-            Some(make_code(engine, wasm, bodies, &info)?)
+            make_code(engine, wasm, bodies, &info)?
         };
         Ok(Module(Arc::new(ModuleInner {
             info,
@@ -121,31 +131,69 @@ impl Module {
         })
     }
 
-    /// Bytes of machine code.
+    /// Compile those of these functions, given by their indices, that are not compiled. There is something
+    /// to do only if functions are compiled lazily.
+    ///
+    /// Whoever wants to know their code or their sites need not call this, but learns from it why there
+    /// are none. Functions that the module does not define are left out.
+    ///
+    /// Fails if one of them is too large, or there is no room for its code.
+    pub fn compile_functions(&self, functions: impl IntoIterator<Item = u32>) -> Result<()> {
+        match &self.0.code {
+            ModuleCode::Lazy(lazy) => {
+                let functions = functions.into_iter();
+                lazy.compile_all(functions.filter_map(|index| self.defined(index)))
+            }
+            ModuleCode::None | ModuleCode::Whole(_) => Ok(()),
+        }
+    }
+
+    /// Bytes of machine code, so far if functions are compiled lazily.
     pub fn code_size(&self) -> usize {
-        self.code_range().len()
+        match &self.0.code {
+            ModuleCode::Lazy(lazy) => lazy.sizes().0,
+            ModuleCode::None | ModuleCode::Whole(_) => self.code_range().len(),
+        }
     }
 
     /// Bytes of the tables beside the machine code, which grow with it: functions, instructions that may
-    /// trap, calls, and patch sites with the places of their values.
+    /// trap, calls, and patch sites with the places of their values. So far if functions are compiled lazily.
     pub fn side_table_size(&self) -> usize {
-        let code = self.0.code.as_ref();
-        code.map_or(0, |piece| piece.tables().size())
+        match &self.0.code {
+            ModuleCode::None => 0,
+            ModuleCode::Whole(piece) => piece.tables().size(),
+            ModuleCode::Lazy(lazy) => lazy.sizes().1,
+        }
     }
 
-    /// Where its machine code is; empty if it has none.
+    /// Where its machine code is. Empty if it has none, or functions are compiled lazily: it is not in one
+    /// place then.
     pub fn code_range(&self) -> Range<usize> {
-        self.0.code.as_ref().map_or(0..0, Piece::range)
+        match &self.0.code {
+            ModuleCode::Whole(piece) => piece.range(),
+            ModuleCode::None | ModuleCode::Lazy(_) => 0..0,
+        }
     }
 
-    /// All patch sites, in address order.
+    /// All patch sites, those of a function in address order after those of the one before it. Functions that are not compiled yet are, for that.
+    ///
+    /// None if that fails, for the reason that [`Module::compile_functions`] gives. The sites of single
+    /// functions are to be had from [`Module::function`].
     pub fn sites(&self) -> &[Site] {
-        self.0.code.as_ref().map_or(&[], Piece::sites)
+        match &self.0.code {
+            ModuleCode::None => &[],
+            ModuleCode::Whole(piece) => piece.sites(),
+            ModuleCode::Lazy(lazy) => lazy.sites(),
+        }
     }
 
     /// The patch site with this id, if it is one of the module's.
     pub fn site(&self, id: SiteId) -> Option<&Site> {
-        self.0.code.as_ref()?.site(id)
+        match &self.0.code {
+            ModuleCode::None => None,
+            ModuleCode::Whole(piece) => piece.site(id),
+            ModuleCode::Lazy(lazy) => lazy.site(id),
+        }
     }
 
     /// The defined functions, by ascending index.
@@ -154,10 +202,19 @@ impl Module {
         defined.map(|defined| FunctionInfo::new(self, defined))
     }
 
+    /// The function with this index, if the module defines it.
+    pub fn function(&self, index: u32) -> Option<FunctionInfo<'_>> {
+        Some(FunctionInfo::new(self, self.defined(index)?))
+    }
+
     /// The function that the machine code at an address belongs to.
     pub fn function_at(&self, pc: usize) -> Option<FunctionInfo<'_>> {
-        let index = self.0.code.as_ref()?.function_at(pc)?;
-        Some(FunctionInfo::new(self, self.info().defined_func(index)?))
+        let index = match &self.0.code {
+            ModuleCode::None => None,
+            ModuleCode::Whole(piece) => piece.function_at(pc),
+            ModuleCode::Lazy(lazy) => lazy.compiled_at(pc)?.function_at(pc),
+        };
+        self.function(index?)
     }
 
     /// The name of any of its functions in the name section, imported ones included.
@@ -169,9 +226,27 @@ impl Module {
         &self.0.info
     }
 
-    /// Its code.
-    pub(crate) fn piece(&self) -> Option<&Piece> {
-        self.0.code.as_ref()
+    /// The number without imports of the function with this index, if the module defines it.
+    fn defined(&self, index: u32) -> Option<u32> {
+        let defined = self.info().defined_func(index)?;
+        ((defined as usize) < self.info().func_bodies.len()).then_some(defined)
+    }
+
+    /// The code that a defined function is in, which is compiled if it is not; none if that fails.
+    pub(crate) fn piece(&self, defined: u32) -> Option<&Piece> {
+        match &self.0.code {
+            ModuleCode::None => None,
+            ModuleCode::Whole(piece) => Some(piece),
+            ModuleCode::Lazy(lazy) => lazy.piece(defined).ok(),
+        }
+    }
+
+    /// Its functions, if they are compiled lazily.
+    pub(crate) fn lazy(&self) -> Option<&LazyCode> {
+        match &self.0.code {
+            ModuleCode::Lazy(lazy) => Some(lazy),
+            ModuleCode::None | ModuleCode::Whole(_) => None,
+        }
     }
 
     pub(crate) fn type_ids(&self) -> &[u32] {
@@ -188,10 +263,18 @@ impl Module {
         &self.0.data[range.start as usize..range.end as usize]
     }
 
-    /// The code of a defined function, counted without imports.
+    /// Where a defined function, counted without imports, is called.
     pub(crate) fn func_code(&self, defined: u32) -> *const u8 {
-        let code = self.0.code.as_ref().expect("a function that is defined");
-        code.func(defined + self.info().counts.imported_funcs).start as *const u8
+        let address = match &self.0.code {
+            ModuleCode::None => unreachable!("a function that is defined"),
+            ModuleCode::Whole(piece) => {
+                piece
+                    .func(defined + self.info().counts.imported_funcs)
+                    .start
+            }
+            ModuleCode::Lazy(lazy) => lazy.stub(defined),
+        };
+        address as *const u8
     }
 }
 
@@ -204,32 +287,40 @@ impl fmt::Debug for Module {
     }
 }
 
-/// The code of a module that defines functions, from the cache if it is there.
+/// The code of a module that defines functions, from the cache if it is there. Code that is compiled lazily
+/// is not added to the cache.
 fn make_code(
     engine: &Engine,
     wasm: &[u8],
     bodies: Vec<FunctionBodyData<'_>>,
     info: &Arc<ModuleInfo>,
-) -> Result<Piece> {
+) -> Result<ModuleCode> {
     let publish = |text: Text| {
         let (first, space) = (info.counts.imported_funcs, engine.code_space());
         Piece::publish(text, info, first, space, |_| unreachable!("all are there"))
     };
     let cache = engine.config().cache.as_ref();
     let entry = cache.and_then(|cache| Some((cache, Key::new(engine, wasm)?)));
-    let Some((cache, key)) = entry else {
-        return publish(compile(engine, info, bodies)?);
-    };
-    let found = cache.load(&key, |contents| {
-        let text = Text::from_bytes(contents, info)?;
-        publish(text).ok()
+    let found = entry.as_ref().and_then(|(cache, key)| {
+        cache.load(key, |contents| {
+            let text = Text::from_bytes(contents, info)?;
+            publish(text).ok()
+        })
     });
     if let Some(piece) = found {
-        return Ok(piece);
+        return Ok(ModuleCode::Whole(piece));
+    }
+    if engine.config().lazy_compilation {
+        let source = BodySource::new(wasm, &bodies);
+        validate(engine, bodies)?;
+        let lazy = LazyCode::new(engine, info, source)?;
+        return Ok(ModuleCode::Lazy(Box::new(lazy)));
     }
     let text = compile(engine, info, bodies)?;
-    cache.store(&key, &text.to_bytes());
-    publish(text)
+    if let Some((cache, key)) = entry {
+        cache.store(&key, &text.to_bytes());
+    }
+    Ok(ModuleCode::Whole(publish(text)?))
 }
 
 /// The contents of the data segments, and where each is in them.

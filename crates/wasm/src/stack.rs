@@ -112,6 +112,29 @@ impl WasmStack {
     }
 }
 
+/// A stack that functions are compiled on which the guest calls for the first time: its own may have
+/// nothing left. Below it is a guard.
+#[derive(Debug)]
+pub(crate) struct CompileStack(Reservation);
+
+/// As much as threads have by default. Only what is used takes memory.
+const COMPILE_STACK: usize = 2 << 20;
+
+impl CompileStack {
+    pub(crate) fn new() -> Result<CompileStack> {
+        let made = Reservation::new(GUARD + COMPILE_STACK).and_then(|memory| {
+            memory.open(GUARD, COMPILE_STACK)?;
+            Ok(CompileStack(memory))
+        });
+        made.map_err(|error| Error::system(format!("no memory for a stack to compile on: {error}")))
+    }
+
+    /// Where the stack begins, growing down; a multiple of 16.
+    pub(crate) fn top(&self) -> usize {
+        self.0.base() as usize + GUARD + COMPILE_STACK
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

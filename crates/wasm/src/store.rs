@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::host_func::{HostFunc, HostRecord};
 use crate::instance::InstanceData;
 use crate::memory::StoreMemory;
-use crate::stack::WasmStack;
+use crate::stack::{CompileStack, WasmStack};
 use crate::table::StoreTable;
 use crate::values::ExternRefs;
 use crate::vmctx::{VMFuncRef, VMStoreContext};
@@ -60,6 +60,7 @@ pub struct StoreOpaque {
     engine: Engine,
     context: NonNull<VMStoreContext>,
     stack: Option<Box<WasmStack>>,
+    compile_stack: Option<CompileStack>,
     pub(crate) instances: Vec<InstanceData>,
     pub(crate) memories: Vec<StoreMemory>,
     pub(crate) tables: Vec<StoreTable>,
@@ -106,6 +107,7 @@ impl StoreOpaque {
         let context = Box::new(VMStoreContext {
             exit_fp: 0,
             exit_pc: 0,
+            compile_stack: 0,
             activation: ptr::null_mut::<Activation>(),
             store: ptr::null_mut(),
             backtrace: RawBacktrace::new(),
@@ -115,6 +117,7 @@ impl StoreOpaque {
             engine: engine.clone(),
             context: NonNull::from(Box::leak(context)),
             stack: None,
+            compile_stack: None,
             instances: Vec::new(),
             memories: Vec::new(),
             tables: Vec::new(),
@@ -158,6 +161,16 @@ impl StoreOpaque {
             self.stack = Some(Box::new(WasmStack::new(size)?));
         }
         Ok(self.stack.as_ref().expect("just made"))
+    }
+
+    /// Prepare for functions that are compiled when the guest calls them.
+    pub(crate) fn make_compile_stack(&mut self) -> Result<()> {
+        if self.compile_stack.is_none() {
+            let stack = self.compile_stack.insert(CompileStack::new()?);
+            // SAFETY: the context lives as long as the store.
+            unsafe { (*self.context.as_ptr()).compile_stack = stack.top() };
+        }
+        Ok(())
     }
 
     pub(crate) fn instance(&self, instance: Instance) -> &InstanceData {

@@ -67,6 +67,8 @@ pub(crate) struct VMStoreContext {
     pub(crate) exit_fp: usize,
     /// Address in the guest code that the call returns to.
     pub(crate) exit_pc: usize,
+    /// The top of the stack that functions called by the guest are compiled on, if any are.
+    pub(crate) compile_stack: usize,
     /// The innermost call into the guest; null if there is none.
     pub(crate) activation: *mut Activation,
     /// The store, as the innermost call into the guest knows it.

@@ -1,8 +1,10 @@
 //! x86-64, System V convention.
 
 use crate::trampoline::EnterTrampoline;
+use crate::vmctx::VMStoreContext;
 use core::arch::{asm, naked_asm};
 use libc::{REG_EFL, REG_RBP, REG_RDI, REG_RIP, REG_RSP};
+use std::mem::offset_of;
 
 /// How many registers of each class there are.
 pub(crate) const REGISTERS: u8 = 16;
@@ -113,6 +115,93 @@ pub(crate) unsafe fn caller(fp: usize) -> (usize, usize) {
     // SAFETY: the prologue pushed the caller's frame pointer below the return address.
     unsafe { (*fp.add(1), *fp) }
 }
+
+/// The length of a [`stub`].
+pub(crate) const STUB_LEN: usize = 16;
+
+/// Code that jumps to the address in `slot`, with that of the slot in `r11`, which holds nothing when a
+/// function is called.
+pub(crate) fn stub(slot: usize) -> [u8; STUB_LEN] {
+    let [a, b, c, d, e, f, g, h] = slot.to_le_bytes();
+    let p = PADDING;
+    // mov r11, slot; jmp [r11]
+    [
+        0x49, 0xbb, a, b, c, d, e, f, g, h, 0x41, 0xff, 0x23, p, p, p,
+    ]
+}
+
+/// What the slot of a function that is not compiled holds: the address of code that has it compiled
+/// and goes on there. `has_result_area` says whether the function gets the address of an area for its
+/// results before its context.
+pub(crate) fn first_call(has_result_area: bool) -> usize {
+    let code = if has_result_area {
+        first_call_rsi
+    } else {
+        first_call_rdi
+    };
+    code as *const () as usize
+}
+
+/// Defines the function `$name` for stubs to jump to, when a function is called that has its context in
+/// `$context`. It uses nothing of the caller's stack, of which nothing may be left. On the stack for
+/// compiling, it saves all registers that arguments are passed in, and the stack pointer.
+macro_rules! define_first_call {
+    ($name:ident, $context:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name() {
+            naked_asm!(
+                concat!("mov rax, [", $context, "]"),
+                "mov [rax + {fp}], rbp",
+                "mov r10, [rsp]",
+                "mov [rax + {pc}], r10",
+                "mov r10, rsp",
+                "mov rsp, [rax + {stack}]",
+                "push r10",
+                "push rdi",
+                "push rsi",
+                "push rdx",
+                "push rcx",
+                "push r8",
+                "push r9",
+                "sub rsp, 136",
+                "movaps [rsp], xmm0",
+                "movaps [rsp + 16], xmm1",
+                "movaps [rsp + 32], xmm2",
+                "movaps [rsp + 48], xmm3",
+                "movaps [rsp + 64], xmm4",
+                "movaps [rsp + 80], xmm5",
+                "movaps [rsp + 96], xmm6",
+                "movaps [rsp + 112], xmm7",
+                concat!("mov rdi, ", $context),
+                "mov rsi, r11",
+                "call {compile}",
+                "movaps xmm0, [rsp]",
+                "movaps xmm1, [rsp + 16]",
+                "movaps xmm2, [rsp + 32]",
+                "movaps xmm3, [rsp + 48]",
+                "movaps xmm4, [rsp + 64]",
+                "movaps xmm5, [rsp + 80]",
+                "movaps xmm6, [rsp + 96]",
+                "movaps xmm7, [rsp + 112]",
+                "add rsp, 136",
+                "pop r9",
+                "pop r8",
+                "pop rcx",
+                "pop rdx",
+                "pop rsi",
+                "pop rdi",
+                "pop rsp",
+                "jmp rax",
+                fp = const offset_of!(VMStoreContext, exit_fp),
+                pc = const offset_of!(VMStoreContext, exit_pc),
+                stack = const offset_of!(VMStoreContext, compile_stack),
+                compile = sym crate::lazy::compile_callee,
+            )
+        }
+    };
+}
+define_first_call!(first_call_rdi, "rdi");
+define_first_call!(first_call_rsi, "rsi");
 
 /// Defines the function `$name` for compiled code to call: it notes the caller's frame pointer and
 /// the return address in the store's context, which the first word of the first argument points

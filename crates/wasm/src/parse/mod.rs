@@ -17,8 +17,8 @@ pub(crate) use features::refuse;
 use features::{SUPPORTED, refuse_module};
 use std::ops::Range;
 use wasmparser::{
-    ExternalKind, FuncToValidate, FunctionBody, KnownCustom, Parser, Payload, TypeRef,
-    ValidPayload, Validator, ValidatorResources,
+    BinaryReader, ExternalKind, FuncToValidate, FunctionBody, KnownCustom, Parser, Payload,
+    TypeRef, ValidPayload, Validator, ValidatorResources,
 };
 
 /// The largest module, in bytes.
@@ -39,6 +39,45 @@ pub(crate) struct FunctionBodyData<'a> {
     pub(crate) index: u32,
     pub(crate) body: FunctionBody<'a>,
     pub(crate) validate: FuncToValidate<ValidatorResources>,
+}
+
+/// What the bodies of a module's functions can be had from again.
+#[derive(Debug)]
+pub(crate) struct BodySource {
+    /// The part of the module that the bodies are in.
+    bytes: Box<[u8]>,
+    /// Where it is in the module.
+    start: u32,
+    resources: ValidatorResources,
+}
+
+impl BodySource {
+    /// The source of these bodies of a module, of which there is one at least.
+    pub(crate) fn new(wasm: &[u8], bodies: &[FunctionBodyData<'_>]) -> BodySource {
+        let (first, last) = (&bodies[0], &bodies[bodies.len() - 1]);
+        let (start, end) = (first.body.range().start, last.body.range().end);
+        BodySource {
+            bytes: wasm[start as usize..end as usize].into(),
+            start: start as u32,
+            resources: first.validate.resources.clone(),
+        }
+    }
+
+    /// The body of the function with this index, imports counted, and this type, which is at `range`
+    /// in the module.
+    pub(crate) fn body(&self, index: u32, ty: u32, range: Range<u32>) -> FunctionBodyData<'_> {
+        let bytes = (range.start - self.start) as usize..(range.end - self.start) as usize;
+        FunctionBodyData {
+            index,
+            body: FunctionBody::new(BinaryReader::new(&self.bytes[bytes], range.start.into())),
+            validate: FuncToValidate {
+                resources: self.resources.clone(),
+                index,
+                ty,
+                features: SUPPORTED,
+            },
+        }
+    }
 }
 
 /// Parse and validate everything but function bodies.

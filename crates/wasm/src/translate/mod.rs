@@ -48,6 +48,16 @@ pub(crate) struct FunctionTranslator {
 }
 
 impl FunctionTranslator {
+    /// Fail if a function of a module is invalid, as translating it would.
+    pub(crate) fn validate(&mut self, data: FunctionBodyData<'_>) -> Result<()> {
+        let start = data.body.range().start;
+        let allocations = std::mem::take(&mut self.validator);
+        let mut validator = data.validate.into_validator(allocations);
+        let result = validator.validate(&data.body);
+        self.validator = validator.into_allocations();
+        result.map_err(|err| refuse(&err, data.body.as_bytes(), start))
+    }
+
     /// Validate a function of a module and translate it into `func`, which is emptied first.
     ///
     /// Fails if the function is invalid, uses an unsupported feature, or is too complex; `func`

@@ -1,6 +1,6 @@
 //! Memories, tables and globals.
 
-use crate::{Test, instance};
+use crate::{Test, engine, instance};
 use nopal_wasm::*;
 
 #[test]
@@ -48,7 +48,7 @@ fn a_memory_is_seen_by_both_sides_and_grows() -> Test {
 
 #[test]
 fn memory_and_host_data_can_be_borrowed_together() -> Test {
-    let engine = Engine::default();
+    let engine = engine();
     let mut store = Store::new(&engine, vec![1u8, 2, 3]);
     let memory = Memory::new(&mut store, MemoryType::new(1, None))?;
     let (bytes, data) = memory.data_and_store_mut(&mut store);
@@ -161,7 +161,7 @@ fn globals_are_seen_by_both_sides() -> Test {
 #[test]
 #[should_panic(expected = "a handle was used with a store it does not belong to")]
 fn handles_belong_to_a_store() {
-    let engine = Engine::default();
+    let engine = engine();
     let (mut a, b) = (Store::new(&engine, ()), Store::new(&engine, ()));
     let memory = Memory::new(&mut a, MemoryType::new(1, None)).expect("a memory");
     memory.data(&b);
@@ -170,7 +170,7 @@ fn handles_belong_to_a_store() {
 #[test]
 #[should_panic(expected = "a handle was used with a store it does not belong to")]
 fn functions_belong_to_a_store() {
-    let engine = Engine::default();
+    let engine = engine();
     let (mut a, mut b) = (Store::new(&engine, ()), Store::new(&engine, ()));
     let func = Func::wrap(&mut a, || 1).expect("a function");
     let typed = func.typed::<(), i32>(&a).expect("its type");
@@ -181,7 +181,7 @@ fn functions_belong_to_a_store() {
 #[test]
 #[should_panic(expected = "a handle was used with a store it does not belong to")]
 fn references_belong_to_a_store() {
-    let engine = Engine::default();
+    let engine = engine();
     let (mut a, mut b) = (Store::new(&engine, ()), Store::new(&engine, ()));
     let func = Func::wrap(&mut a, || 1).expect("a function");
     let ty = GlobalType::new(ValType::FuncRef, true);

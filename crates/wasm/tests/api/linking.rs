@@ -1,11 +1,11 @@
 //! Imports.
 
-use crate::{Test, module};
+use crate::{Test, engine, module};
 use nopal_wasm::*;
 
 #[test]
 fn missing_and_wrong_imports_are_named() -> Test {
-    let engine = Engine::default();
+    let engine = engine();
     let mut store = Store::new(&engine, ());
     let mut linker = Linker::new(&engine);
     linker.func_wrap("env", "f", |_: i32| {})?;
@@ -38,7 +38,7 @@ fn missing_and_wrong_imports_are_named() -> Test {
 
 #[test]
 fn instances_share_what_they_export() -> Test {
-    let engine = Engine::default();
+    let engine = engine();
     let mut store = Store::new(&engine, ());
     let mut linker = Linker::new(&engine);
     let a = module(
@@ -78,7 +78,7 @@ fn instances_share_what_they_export() -> Test {
 
 #[test]
 fn definitions_are_not_replaced_by_accident() -> Test {
-    let engine = Engine::default();
+    let engine = engine();
     let mut linker = Linker::<()>::new(&engine);
     linker.func_wrap("env", "f", || 1)?;
     let error = linker.func_wrap("env", "f", || 2).map(|_| ()).unwrap_err();
@@ -99,7 +99,7 @@ fn definitions_are_not_replaced_by_accident() -> Test {
 
 #[test]
 fn stores_and_engines_are_not_mixed() -> Test {
-    let engine = Engine::default();
+    let engine = engine();
     let (mut a, mut b) = (Store::new(&engine, ()), Store::new(&engine, ()));
     let memory = Memory::new(&mut a, MemoryType::new(1, None))?;
     let mut linker = Linker::new(&engine);
@@ -110,7 +110,7 @@ fn stores_and_engines_are_not_mixed() -> Test {
     assert_eq!(error.to_string(), "`env::memory` belongs to another store");
     assert!(linker.get(&mut b, "env", "memory").is_none());
 
-    let other = module(&Engine::default(), "(module)");
+    let other = module(&crate::engine(), "(module)");
     let error = linker.instantiate(&mut a, &other).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Link(_)));
     let error = Instance::new(&mut a, &importer, &[]).unwrap_err();

@@ -2,6 +2,7 @@
 
 mod cache;
 mod calls;
+mod common;
 mod host;
 mod items;
 mod linking;
@@ -12,35 +13,10 @@ mod stack;
 mod threads;
 mod traps;
 
-use nopal_wasm::{Engine, Instance, Linker, Module, Store};
+use common::{Test, engine, instance, linked, module};
+use nopal_wasm::Config;
 
-type Test = Result<(), Box<dyn std::error::Error>>;
-
-fn module(engine: &Engine, text: &str) -> Module {
-    let wasm = wat::parse_str(text).expect("valid text");
-    Module::new(engine, &wasm).expect("a module that compiles")
-}
-
-/// An instance of a module without imports.
-fn instance(text: &str) -> (Store<()>, Instance) {
-    let engine = Engine::default();
-    let module = module(&engine, text);
-    let mut store = Store::new(&engine, ());
-    let instance = Instance::new(&mut store, &module, &[]).expect("an instance");
-    (store, instance)
-}
-
-/// An instance of a module whose imports `define` defines.
-fn linked<T: 'static>(
-    data: T,
-    text: &str,
-    define: impl FnOnce(&mut Linker<T>) -> nopal_wasm::Result<()>,
-) -> (Store<T>, Instance) {
-    let engine = Engine::default();
-    let module = module(&engine, text);
-    let mut store = Store::new(&engine, data);
-    let mut linker = Linker::new(&engine);
-    define(&mut linker).expect("definitions");
-    let instance = linker.instantiate(&mut store, &module);
-    (store, instance.expect("an instance"))
+/// The settings of the engines whose code is tested.
+fn config() -> Config {
+    Config::new()
 }

@@ -1,6 +1,6 @@
 //! Patch sites and the values that hooks find there.
 
-use crate::{Test, module};
+use crate::{Test, config, engine, module};
 use nopal_live::SiteFrame;
 use nopal_wasm::*;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ const TEXT: &str = r#"(module
 
 #[test]
 fn sites_are_described() {
-    let engine = Engine::default();
+    let engine = engine();
     let module = module(&engine, TEXT);
     let kinds: Vec<(u32, SiteKind)> = (module.sites().iter())
         .map(|site| (site.func(), site.kind()))
@@ -61,7 +61,7 @@ fn sites_are_described() {
 #[test]
 fn sites_are_only_there_if_asked_for() -> Test {
     let count = |sites| -> Result<usize> {
-        let engine = Engine::new(Config::new().sites(sites))?;
+        let engine = Engine::new(config().sites(sites))?;
         Ok(module(&engine, TEXT).sites().len())
     };
     assert_eq!(count(Sites::NONE)?, 0);
@@ -76,7 +76,7 @@ fn sites_are_only_there_if_asked_for() -> Test {
 
 #[test]
 fn hooks_see_parameters_and_results() -> Test {
-    let engine = Engine::default();
+    let engine = engine();
     let module = module(&engine, TEXT);
     let mut store = Store::new(&engine, ());
     let instance = Instance::new(&mut store, &module, &[])?;
@@ -121,7 +121,7 @@ fn hooks_see_parameters_and_results() -> Test {
 
 #[test]
 fn traps_work_with_hooks_on() -> Test {
-    let engine = Engine::default();
+    let engine = engine();
     let module = module(
         &engine,
         r#"(module
@@ -159,7 +159,7 @@ fn use_stack() {
 
 #[test]
 fn the_guest_overflows_its_stack_with_hooks_on() -> Test {
-    let engine = Engine::default();
+    let engine = engine();
     let module = module(&engine, RECURSE);
     let mut store = Store::new(&engine, ());
     let instance = Instance::new(&mut store, &module, &[])?;
@@ -190,7 +190,7 @@ fn the_guest_overflows_its_stack_with_hooks_on() -> Test {
 
 #[test]
 fn a_hook_makes_the_guest_trap() -> Test {
-    let engine = Engine::default();
+    let engine = engine();
     let module = module(&engine, RECURSE);
     let mut store = Store::new(&engine, ());
     let instance = Instance::new(&mut store, &module, &[])?;
@@ -226,7 +226,7 @@ fn a_hook_makes_the_guest_trap() -> Test {
 #[test]
 fn sites_are_switched_under_running_guests() -> Test {
     use nopal_live::Protocol;
-    let engine = Engine::default();
+    let engine = engine();
     let module = module(
         &engine,
         r#"(module

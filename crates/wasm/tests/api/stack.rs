@@ -1,6 +1,6 @@
 //! The guest's stack.
 
-use crate::{Test, instance, linked, module};
+use crate::{Test, config, instance, linked, module};
 use nopal_wasm::*;
 
 const RECURSE: &str = r#"(module
@@ -37,7 +37,7 @@ fn infinite_recursion_traps_again_and_again() -> Test {
 #[test]
 fn the_size_of_the_stack_is_the_configured_one() -> Test {
     let depth = |bytes: usize| -> Result<usize> {
-        let engine = Engine::new(Config::new().max_wasm_stack(bytes))?;
+        let engine = Engine::new(config().max_wasm_stack(bytes))?;
         let module = module(&engine, RECURSE);
         let mut store = Store::new(&engine, ());
         let instance = Instance::new(&mut store, &module, &[])?;

@@ -1,12 +1,12 @@
 //! Several threads.
 
-use crate::{Test, module};
+use crate::{Test, engine, module};
 use nopal_wasm::*;
 use std::thread;
 
 #[test]
 fn one_module_runs_in_many_threads() -> Test {
-    let engine = Engine::default();
+    let engine = engine();
     let module = module(
         &engine,
         r#"(module
@@ -49,7 +49,7 @@ fn one_module_runs_in_many_threads() -> Test {
 
 #[test]
 fn a_store_moves_between_threads() -> Test {
-    let engine = Engine::default();
+    let engine = engine();
     let module = module(
         &engine,
         r#"(module
@@ -79,7 +79,7 @@ fn a_store_moves_between_threads() -> Test {
 
 #[test]
 fn modules_are_compiled_by_several_threads_at_once() {
-    let engine = Engine::default();
+    let engine = engine();
     thread::scope(|scope| {
         for n in 0..4 {
             let engine = &engine;

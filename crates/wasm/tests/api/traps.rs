@@ -1,6 +1,6 @@
 //! Traps and their backtraces.
 
-use crate::{Test, instance, linked};
+use crate::{Test, engine, instance, linked};
 use nopal_wasm::*;
 
 /// Call an exported function without parameters that traps.
@@ -148,7 +148,7 @@ fn the_store_is_usable_after_a_trap() -> Test {
 
 #[test]
 fn a_trap_of_a_start_function_or_segment_is_reported() {
-    let engine = Engine::default();
+    let engine = engine();
     let attempt = |text: &str| {
         let module = crate::module(&engine, text);
         let mut store = Store::new(&engine, ());

@@ -52,6 +52,8 @@ pub(crate) struct Setup {
     engine: Engine,
     /// Called at every site.
     hook: Option<CallHook>,
+    /// Refuses modules with the same errors.
+    reference: Option<Engine>,
 }
 
 impl Setup {
@@ -61,7 +63,11 @@ impl Setup {
 
     fn with(config: &mut Config) -> Setup {
         let engine = Engine::new(config.parallel_compilation(false)).expect("an engine");
-        Setup { engine, hook: None }
+        Setup {
+            engine,
+            hook: None,
+            reference: None,
+        }
     }
 }
 
@@ -88,8 +94,10 @@ fn main() -> ExitCode {
     let repeated = run_with_other_sites(again.clone());
     // They are the same assertions and count once.
     total.failures.extend(repeated.failures);
-    let cached = run_from_cache(again);
+    let cached = run_from_cache(again.clone());
     total.failures.extend(cached.failures);
+    let lazy = run_lazily(again);
+    total.failures.extend(lazy.failures);
     for excepted in &total.excepted {
         println!("not expected to succeed: {excepted}");
     }
@@ -149,6 +157,17 @@ fn run_from_cache(files: Vec<&TestFile<'_>>) -> Tally {
     // A module that occurs in several files is one entry, and possibly stored by more than one thread.
     assert!(used.hits >= filled.hits + filled.stored);
     first.add(second)
+}
+
+/// Run files with functions that are compiled when they are called, also with hooks on all sites.
+fn run_lazily(files: Vec<&TestFile<'_>>) -> Tally {
+    let mut setup = Setup::with(Config::new().lazy_compilation(true));
+    setup.reference = Some(Setup::new(Sites::ALL).engine);
+    let lazy = run_group(&setup, files.clone(), ", lazily");
+    setup.hook = Some(setup.engine.call_hook(|_, _| {}).expect("a hook"));
+    let hooked = run_group(&setup, files, ", lazily, with hooks on");
+    assert_eq!(lazy.passed, hooked.passed + hooked.failures.len());
+    lazy.add(hooked)
 }
 
 /// Run the files of one version or proposal.

@@ -119,8 +119,21 @@ impl<'a> Runner<'a> {
         }
     }
 
+    /// The inner error is that of the module.
+    fn load(&self, wasm: &[u8]) -> Outcome<Result<Module>> {
+        let module = Module::new(&self.setup.engine, wasm);
+        if let Some(reference) = &self.setup.reference {
+            let other = Module::new(reference, wasm);
+            let text = |result: &Result<Module>| result.as_ref().err().map(Error::to_string);
+            if text(&module) != text(&other) {
+                return Err(format!("{module:?}, but {other:?} with the other engine"));
+            }
+        }
+        Ok(module)
+    }
+
     fn compile(&self, wasm: &[u8]) -> Outcome<Module> {
-        let module = Module::new(&self.setup.engine, wasm).map_err(|err| err.to_string())?;
+        let module = self.load(wasm)?.map_err(|err| err.to_string())?;
         if let Some(hook) = &self.setup.hook {
             let sites = module.sites().iter().map(Site::id);
             let mut patch = self.setup.engine.code_space().patch();
@@ -241,7 +254,7 @@ impl<'a> Runner<'a> {
             }
             Err(err) => return Err(err.to_string()),
         };
-        match Module::new(&self.setup.engine, &wasm) {
+        match self.load(&wasm)? {
             Ok(_) => Err("the module was accepted".into()),
             Err(err) => match err.kind() {
                 ErrorKind::Invalid { .. } | ErrorKind::Unsupported { .. } => Ok(()),

@@ -1,0 +1,201 @@
+//! Functions that are compiled when they are first called.
+//!
+//! Every function has a *stub*, code that jumps to the address in the function's *slot*. Calls from the
+//! host, through references and from functions that were compiled before go to the stub, and are not
+//! changed ever after: what changes is the slot, which is data. It begins as the address of
+//! [`arch::first_call`], which has the function compiled, and is that of its code from then on.
+
+use crate::activation::compile_for_guest;
+use crate::engine::Engine;
+use crate::module_info::ModuleInfo;
+use crate::parse::{BodySource, FunctionBodyData};
+use crate::piece::Piece;
+use crate::site_table::Site;
+use crate::translate::signature;
+use crate::vmctx::{VMStoreContext, instance_of};
+use crate::{Error, Result, arch};
+use nopal_live::{Code, SiteId};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// The functions of a module. They are numbered without imports.
+#[derive(Debug)]
+pub(crate) struct LazyCode {
+    engine: Engine,
+    info: Arc<ModuleInfo>,
+    source: BodySource,
+    stubs: Code,
+    /// Where the stub of each function jumps to.
+    slots: Box<[AtomicUsize]>,
+    /// The code of each function, once there is any.
+    pieces: Box<[OnceLock<Box<Piece>>]>,
+    /// Held while a function is compiled: the one with the rest of its number.
+    turns: [Mutex<()>; TURNS],
+    /// The compiled functions by the addresses of their code.
+    by_address: Mutex<BTreeMap<usize, u32>>,
+    /// Those of all functions, once they have been asked for.
+    sites: OnceLock<Box<[Site]>>,
+}
+
+/// How many functions can be compiled at once.
+const TURNS: usize = 64;
+
+impl LazyCode {
+    /// The functions of a module that is valid, none of them compiled.
+    pub(crate) fn new(engine: &Engine, info: &Arc<ModuleInfo>, source: BodySource) -> Result<Self> {
+        let imported = info.counts.imported_funcs as usize;
+        let first_calls: Vec<usize> = (info.types.iter())
+            .map(|ty| arch::first_call(engine.target().has_result_area(&signature(ty))))
+            .collect();
+        let slots: Box<[AtomicUsize]> = (info.funcs[imported..].iter())
+            .map(|&ty| AtomicUsize::new(first_calls[ty as usize]))
+            .collect();
+        let stubs: Vec<u8> = (slots.iter())
+            .flat_map(|slot| arch::stub(slot.as_ptr() as usize))
+            .collect();
+        let stubs = (engine.code_space().allocate(stubs.len(), arch::STUB_LEN))
+            .and_then(|allocation| allocation.publish(&stubs, &[]))
+            .map_err(Error::code_memory)?;
+        Ok(LazyCode {
+            engine: engine.clone(),
+            info: Arc::clone(info),
+            source,
+            stubs,
+            pieces: slots.iter().map(|_| OnceLock::new()).collect(),
+            slots,
+            turns: [const { Mutex::new(()) }; TURNS],
+            by_address: Mutex::default(),
+            sites: OnceLock::new(),
+        })
+    }
+
+    /// Where a function is called: its stub.
+    pub(crate) fn stub(&self, defined: u32) -> usize {
+        self.stubs.base() + defined as usize * arch::STUB_LEN
+    }
+
+    /// The code of a function, which is compiled if it is not.
+    ///
+    /// Fails if it is too large, or there is no room for its code. It is tried again when it is asked
+    /// for again.
+    pub(crate) fn piece(&self, defined: u32) -> Result<&Piece> {
+        let cell = &self.pieces[defined as usize];
+        if let Some(piece) = cell.get() {
+            return Ok(piece);
+        }
+        // Nothing that is done meanwhile waits for another function, or for the guest.
+        let turn = &self.turns[defined as usize % TURNS];
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(piece) = cell.get() {
+            return Ok(piece);
+        }
+        let piece = self.compile(defined)?;
+        let start = piece.range().start;
+        let piece = cell.get_or_init(|| Box::new(piece));
+        self.addresses().insert(start, defined);
+        self.slots[defined as usize].store(start, Ordering::Release);
+        Ok(piece)
+    }
+
+    fn compile(&self, defined: u32) -> Result<Piece> {
+        let (engine, info) = (&self.engine, &self.info);
+        let body = self.body(defined);
+        let index = body.index;
+        let text = (engine.workers()).with(|worker| worker.compile(engine, info, [body]))?;
+        // A function that was compiled before is called without the detour.
+        let callee = |callee: u32| match self.pieces[callee as usize].get() {
+            Some(piece) => piece.range().start,
+            None => self.stub(callee),
+        };
+        Piece::publish(text, info, index, engine.code_space(), callee)
+    }
+
+    fn body(&self, defined: u32) -> FunctionBodyData<'_> {
+        let index = defined + self.info.counts.imported_funcs;
+        let ty = self.info.funcs[index as usize];
+        let range = self.info.func_bodies[defined as usize].clone();
+        self.source.body(index, ty, range)
+    }
+
+    /// Compile those of these functions that are not compiled.
+    pub(crate) fn compile_all(&self, functions: impl Iterator<Item = u32>) -> Result<()> {
+        let is_missing = |&defined: &u32| self.pieces[defined as usize].get().is_none();
+        let missing: Vec<u32> = functions.filter(is_missing).collect();
+        let compile = |&defined: &u32| self.piece(defined).map(drop);
+        if self.engine.config().parallel_compilation && missing.len() > 1 {
+            missing.par_iter().try_for_each(compile)
+        } else {
+            missing.iter().try_for_each(compile)
+        }
+    }
+
+    /// What was compiled so far.
+    fn compiled(&self) -> impl Iterator<Item = &Piece> {
+        self.pieces.iter().filter_map(|cell| Some(&**cell.get()?))
+    }
+
+    /// What was compiled so far and holds an address.
+    pub(crate) fn compiled_at(&self, pc: usize) -> Option<&Piece> {
+        let (_, &defined) = self.addresses().range(..=pc).next_back()?;
+        let piece = self.pieces[defined as usize].get()?;
+        piece.range().contains(&pc).then_some(piece)
+    }
+
+    /// The patch sites of one function after the other; none if some cannot be compiled.
+    pub(crate) fn sites(&self) -> &[Site] {
+        if let Some(sites) = self.sites.get() {
+            return sites;
+        }
+        if self.compile_all(0..self.slots.len() as u32).is_err() {
+            return &[];
+        }
+        let sites = || self.compiled().flat_map(Piece::sites).cloned().collect();
+        self.sites.get_or_init(sites)
+    }
+
+    /// The patch site with this id, if it is one of a function that is compiled.
+    pub(crate) fn site(&self, id: SiteId) -> Option<&Site> {
+        let end = self.engine.code_space().site_addr(id)?;
+        self.compiled_at(end - 1)?.site(id)
+    }
+
+    /// Bytes of machine code and of its tables so far.
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        let sizes = |piece: &Piece| (piece.range().len(), piece.tables().size());
+        let start = (self.stubs.len(), 0);
+        (self.compiled().map(sizes)).fold(start, |(a, b), (code, tables)| (a + code, b + tables))
+    }
+
+    /// The function whose slot is at an address.
+    fn function_of_slot(&self, slot: usize) -> Option<u32> {
+        let at = slot.checked_sub(self.slots.as_ptr() as usize)? / size_of::<AtomicUsize>();
+        (at < self.slots.len()).then_some(at as u32)
+    }
+
+    fn addresses(&self) -> MutexGuard<'_, BTreeMap<usize, u32>> {
+        // The map is whole at all times.
+        (self.by_address.lock()).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Compile the function that the guest is about to call, and return the address of its code. If that
+/// fails, the guest's call ends with the error.
+///
+/// # Safety
+/// Called by `arch::first_call`, on the store's stack for compiling, for a call with `context` by way
+/// of a stub that jumped to the address in `slot`.
+pub(crate) unsafe extern "C" fn compile_callee(context: *mut u8, slot: usize) -> usize {
+    // SAFETY: the first word of a context points to that of its store. Instances live as long as
+    // their store, which nobody changes while this runs.
+    unsafe {
+        let store_context = *context.cast::<*mut VMStoreContext>();
+        compile_for_guest(store_context, |store| {
+            let instance = &(&(*store).instances)[instance_of(context)];
+            let lazy = instance.module.lazy().expect("a module with stubs");
+            let function = lazy.function_of_slot(slot).expect("a slot of the module");
+            Ok(lazy.piece(function)?.range().start)
+        })
+    }
+}
