@@ -1,6 +1,6 @@
 //! Counting calls.
 
-use crate::{Result, Switch};
+use crate::{Error, Result, Switch};
 use nopal_live::{CountHook, SiteId};
 use nopal_wasm::{Module, SiteKind};
 use std::sync::Arc;
@@ -33,15 +33,16 @@ pub struct Counts {
 impl Counts {
     /// Counters for the entries of these functions of a module, off as yet.
     ///
-    /// Functions without an entry site are left out.
+    /// Functions without an entry site are left out; those not compiled yet are compiled.
     ///
     /// # Errors
-    /// If there is no room for the hook.
+    /// If one of the functions cannot be compiled, or there is no room for the hook.
     pub fn new(module: &Module, functions: &[u32]) -> Result<Counts> {
-        let entries: Vec<(u32, SiteId)> = module
-            .sites()
-            .iter()
-            .filter(|site| site.kind() == SiteKind::Entry && functions.contains(&site.func()))
+        (module.compile_functions(functions.iter().copied())).map_err(Error::Compile)?;
+        let functions = functions.iter().filter_map(|&index| module.function(index));
+        let entries: Vec<(u32, SiteId)> = functions
+            .flat_map(|function| function.sites())
+            .filter(|site| site.kind() == SiteKind::Entry)
             .map(|site| (site.func(), site.id()))
             .collect();
         let space = module.engine().code_space();
@@ -60,8 +61,8 @@ impl Counts {
         &self.switch
     }
 
-    /// Function indices and the number of times each was entered while counting, in the order of
-    /// their code.
+    /// Function indices and the number of times each was entered while counting, in the order in
+    /// which they were given.
     pub fn by_function(&self) -> Vec<(u32, u64)> {
         self.entries
             .iter()

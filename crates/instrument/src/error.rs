@@ -17,6 +17,9 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// A function to be observed could not be compiled.
+    #[error(transparent)]
+    Compile(nopal_wasm::Error),
     /// Sites could not be switched.
     #[error("cannot switch the hooks: {0}")]
     Switch(#[from] nopal_live::Error),

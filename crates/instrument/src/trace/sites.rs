@@ -1,6 +1,6 @@
 //! What must be known of a site to record and to read its records.
 
-use crate::FunctionNames;
+use crate::{Error, FunctionNames, Result};
 use nopal_live::SiteId;
 use nopal_wasm::{Module, Site, SiteKind, ValType};
 
@@ -21,22 +21,32 @@ pub(super) struct TracedSite {
 }
 
 impl TracedSites {
-    /// The entries and exits of these functions, given in ascending order.
-    pub(super) fn new(module: &Module, functions: &[u32]) -> TracedSites {
-        let all = module.sites();
-        let sites = all.iter().map(|site| {
-            let traced =
-                site.kind() != SiteKind::Loop && functions.binary_search(&site.func()).is_ok();
-            traced.then(|| TracedSite {
+    /// The entries and exits of these functions, which are compiled if they are not.
+    pub(super) fn new(module: &Module, functions: &[u32]) -> Result<TracedSites> {
+        (module.compile_functions(functions.iter().copied())).map_err(Error::Compile)?;
+        let functions = functions.iter().filter_map(|&index| module.function(index));
+        let traced: Vec<&Site> = functions
+            .flat_map(|function| function.sites())
+            .filter(|site| site.kind() != SiteKind::Loop)
+            .collect();
+        let ids = || traced.iter().map(|site| site.id().index());
+        let first = ids().min().unwrap_or(0);
+        let mut sites = Vec::new();
+        sites.resize_with(
+            ids().max().map_or(0, |last| (last - first) as usize + 1),
+            || None,
+        );
+        for site in traced {
+            sites[(site.id().index() - first) as usize] = Some(TracedSite {
                 site: site.clone(),
                 types: site.values().iter().map(|value| value.ty).collect(),
-            })
-        });
-        TracedSites {
-            names: FunctionNames::new(module),
-            first: all.first().map_or(0, |site| site.id().index()),
-            sites: sites.collect(),
+            });
         }
+        Ok(TracedSites {
+            names: FunctionNames::new(module),
+            first,
+            sites,
+        })
     }
 
     /// The traced site with this id.

@@ -52,20 +52,20 @@ pub struct Tracer {
 }
 
 impl Tracer {
-    /// A tracer for these functions of a module, given by ascending index; off as yet.
+    /// A tracer for these functions of a module; off as yet. Those not compiled yet are.
     ///
     /// The module must have been compiled with entry and exit sites; functions whose end is never
     /// reached have no exit site.
     ///
     /// # Errors
-    /// If the hook or the thread cannot be made.
+    /// If one of the functions cannot be compiled, or the hook or the thread cannot be made.
     pub fn new(
         module: &Module,
         functions: &[u32],
         options: &TraceOptions,
         sink: impl Sink + 'static,
     ) -> Result<Tracer> {
-        let sites = TracedSites::new(module, functions);
+        let sites = TracedSites::new(module, functions)?;
         let ids = sites.ids();
         let recorder = Arc::new(Recorder::new(sites, options.values, options.start));
         let in_hook = Arc::clone(&recorder);
