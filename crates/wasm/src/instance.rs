@@ -63,6 +63,18 @@ impl InstanceData {
         NonNull::new(func_ref).expect("inside the context")
     }
 
+    /// Make the reference to a function that the module defines, if there is one, that to `code`.
+    ///
+    /// # Safety
+    /// Called by the thread that the store belongs to, and the code is that of the function.
+    pub(crate) unsafe fn update_func_ref(&self, defined: u32, code: *const u8) {
+        let index = defined + self.module.info().counts.imported_funcs;
+        if self.module.info().func_ref_index[index as usize].is_some() {
+            // SAFETY: the reference is in the context, and read by this thread only.
+            unsafe { (*self.func_ref(index).as_ptr()).code = code };
+        }
+    }
+
     /// Where the value of a global of the module is.
     pub(crate) fn global(&self, global: u32) -> NonNull<u64> {
         let info = self.module.info();

@@ -1,9 +1,10 @@
 //! Functions that are compiled when they are first called.
 //!
-//! Every function has a *stub*, code that jumps to the address in the function's *slot*. Calls from the
-//! host, through references and from functions that were compiled before go to the stub, and are not
-//! changed ever after: what changes is the slot, which is data. It begins as the address of
-//! [`arch::first_call`], which has the function compiled, and is that of its code from then on.
+//! Every function has a *stub*, code that jumps to the address in the function's *slot*. Calls that were
+//! made before the function was compiled go to the stub, and are not changed ever after: what changes is
+//! the slot, which is data. It begins as the address of [`arch::first_call`], which has the function
+//! compiled, and is that of its code from then on. References, which are data too, come to lead to the
+//! code itself in the instance that calls the function first.
 
 use crate::activation::compile_for_guest;
 use crate::engine::Engine;
@@ -71,9 +72,12 @@ impl LazyCode {
         })
     }
 
-    /// Where a function is called: its stub.
-    pub(crate) fn stub(&self, defined: u32) -> usize {
-        self.stubs.base() + defined as usize * arch::STUB_LEN
+    /// Where a function is called: its code if it is compiled, or else its stub.
+    pub(crate) fn entry(&self, defined: u32) -> usize {
+        match self.pieces[defined as usize].get() {
+            Some(piece) => piece.range().start,
+            None => self.stubs.base() + defined as usize * arch::STUB_LEN,
+        }
     }
 
     /// The code of a function, which is compiled if it is not.
@@ -104,12 +108,9 @@ impl LazyCode {
         let body = self.body(defined);
         let index = body.index;
         let text = (engine.workers()).with(|worker| worker.compile(engine, info, [body]))?;
-        // A function that was compiled before is called without the detour.
-        let callee = |callee: u32| match self.pieces[callee as usize].get() {
-            Some(piece) => piece.range().start,
-            None => self.stub(callee),
-        };
-        Piece::publish(text, info, index, engine.code_space(), callee)
+        Piece::publish(text, info, index, engine.code_space(), |callee| {
+            self.entry(callee)
+        })
     }
 
     fn body(&self, defined: u32) -> FunctionBodyData<'_> {
@@ -195,7 +196,9 @@ pub(crate) unsafe extern "C" fn compile_callee(context: *mut u8, slot: usize) ->
             let instance = &(&(*store).instances)[instance_of(context)];
             let lazy = instance.module.lazy().expect("a module with stubs");
             let function = lazy.function_of_slot(slot).expect("a slot of the module");
-            Ok(lazy.piece(function)?.range().start)
+            let code = lazy.piece(function)?.range().start;
+            instance.update_func_ref(function, code as *const u8);
+            Ok(code)
         })
     }
 }

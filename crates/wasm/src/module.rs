@@ -272,7 +272,7 @@ impl Module {
                     .func(defined + self.info().counts.imported_funcs)
                     .start
             }
-            ModuleCode::Lazy(lazy) => lazy.stub(defined),
+            ModuleCode::Lazy(lazy) => lazy.entry(defined),
         };
         address as *const u8
     }
