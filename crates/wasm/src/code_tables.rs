@@ -53,8 +53,13 @@ impl CodeMaps {
         self.sites.write(out);
     }
 
-    /// Maps of `len` bytes of code of a module.
-    pub(crate) fn read(input: &mut Reader<'_>, len: u32, info: &ModuleInfo) -> Option<CodeMaps> {
+    /// Maps of `len` bytes of code of the functions with these indices in a module.
+    pub(crate) fn read(
+        input: &mut Reader<'_>,
+        len: u32,
+        info: &ModuleInfo,
+        functions: Range<u32>,
+    ) -> Option<CodeMaps> {
         let funcs = input.records()?.iter().map(|&[a, b, c, d, e, f, g, h]| {
             u32::from_le_bytes([a, b, c, d])..u32::from_le_bytes([e, f, g, h])
         });
@@ -62,13 +67,13 @@ impl CodeMaps {
         let traps = TrapTable(PlaceTable::read(input, len)?);
         let calls = CallTable(PlaceTable::read(input, len)?);
         let in_order = |a: &Range<u32>, b: &Range<u32>| a.end <= b.start;
-        let is_valid = funcs.len() == info.func_bodies.len()
+        let is_valid = funcs.len() == functions.len()
             && funcs.iter().all(|f| f.start < f.end && f.end <= len)
             && funcs.is_sorted_by(in_order);
         if !is_valid {
             return None;
         }
-        let sites = SiteTable::read(input, len, &funcs, info)?;
+        let sites = SiteTable::read(input, len, functions.zip(&funcs), info)?;
         Some(CodeMaps {
             funcs,
             traps,

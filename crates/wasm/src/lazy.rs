@@ -7,6 +7,7 @@
 //! code itself in the instance that calls the function first.
 
 use crate::activation::compile_for_guest;
+use crate::cache::StoredFunctions;
 use crate::engine::Engine;
 use crate::module_info::ModuleInfo;
 use crate::parse::{BodySource, FunctionBodyData};
@@ -27,6 +28,8 @@ pub(crate) struct LazyCode {
     engine: Engine,
     info: Arc<ModuleInfo>,
     source: BodySource,
+    /// What the cache has of them, if there is one.
+    stored: Option<StoredFunctions>,
     stubs: Code,
     /// Where the stub of each function jumps to.
     slots: Box<[AtomicUsize]>,
@@ -45,7 +48,12 @@ const TURNS: usize = 64;
 
 impl LazyCode {
     /// The functions of a module that is valid, none of them compiled.
-    pub(crate) fn new(engine: &Engine, info: &Arc<ModuleInfo>, source: BodySource) -> Result<Self> {
+    pub(crate) fn new(
+        engine: &Engine,
+        info: &Arc<ModuleInfo>,
+        source: BodySource,
+        stored: Option<StoredFunctions>,
+    ) -> Result<Self> {
         let imported = info.counts.imported_funcs as usize;
         let first_calls: Vec<usize> = (info.types.iter())
             .map(|ty| arch::first_call(engine.target().has_result_area(&signature(ty))))
@@ -63,6 +71,7 @@ impl LazyCode {
             engine: engine.clone(),
             info: Arc::clone(info),
             source,
+            stored,
             stubs,
             pieces: slots.iter().map(|_| OnceLock::new()).collect(),
             slots,
@@ -95,7 +104,7 @@ impl LazyCode {
         if let Some(piece) = cell.get() {
             return Ok(piece);
         }
-        let piece = self.compile(defined)?;
+        let piece = self.load_or_compile(defined)?;
         let start = piece.range().start;
         let piece = cell.get_or_init(|| Box::new(piece));
         self.addresses().insert(start, defined);
@@ -103,14 +112,28 @@ impl LazyCode {
         Ok(piece)
     }
 
-    fn compile(&self, defined: u32) -> Result<Piece> {
-        let (engine, info) = (&self.engine, &self.info);
-        let body = self.body(defined);
-        let index = body.index;
-        let text = (engine.workers()).with(|worker| worker.compile(engine, info, [body]))?;
-        Piece::publish(text, info, index, engine.code_space(), |callee| {
-            self.entry(callee)
-        })
+    fn load_or_compile(&self, defined: u32) -> Result<Piece> {
+        let publish = |text| {
+            let index = defined + self.info.counts.imported_funcs;
+            let callee = |callee| self.entry(callee);
+            Piece::publish(text, &self.info, index, self.engine.code_space(), callee)
+        };
+        let found = self
+            .stored
+            .as_ref()
+            .and_then(|stored| stored.get(defined, &self.info));
+        if let Some(piece) = found.and_then(|text| publish(text).ok()) {
+            return Ok(piece);
+        }
+        let (engine, body) = (&self.engine, self.body(defined));
+        let text = (engine.workers()).with(|worker| worker.compile(engine, &self.info, [body]))?;
+        let Some(stored) = &self.stored else {
+            return publish(text);
+        };
+        let bytes = text.to_bytes();
+        let piece = publish(text)?;
+        stored.add(defined, &bytes);
+        Ok(piece)
     }
 
     fn body(&self, defined: u32) -> FunctionBodyData<'_> {

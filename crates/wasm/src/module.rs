@@ -1,6 +1,6 @@
 //! Compiled modules.
 
-use crate::cache::Key;
+use crate::cache::{Key, StoredFunctions};
 use crate::compile::{compile, validate};
 use crate::engine::Engine;
 use crate::functions::FunctionInfo;
@@ -287,8 +287,7 @@ impl fmt::Debug for Module {
     }
 }
 
-/// The code of a module that defines functions, from the cache if it is there. Code that is compiled lazily
-/// is not added to the cache.
+/// The code of a module that defines functions, from the cache if it is there.
 fn make_code(
     engine: &Engine,
     wasm: &[u8],
@@ -301,20 +300,28 @@ fn make_code(
     };
     let cache = engine.config().cache.as_ref();
     let entry = cache.and_then(|cache| Some((cache, Key::new(engine, wasm)?)));
+    if engine.config().lazy_compilation {
+        let source = BodySource::new(wasm, &bodies);
+        let validate = || validate(engine, bodies);
+        let stored = match entry {
+            Some((cache, key)) => Some(StoredFunctions::load(cache, key, validate)?),
+            None => {
+                validate()?;
+                None
+            }
+        };
+        let lazy = LazyCode::new(engine, info, source, stored)?;
+        return Ok(ModuleCode::Lazy(Box::new(lazy)));
+    }
     let found = entry.as_ref().and_then(|(cache, key)| {
         cache.load(key, |contents| {
-            let text = Text::from_bytes(contents, info)?;
+            let functions = info.counts.imported_funcs..info.funcs.len() as u32;
+            let text = Text::from_bytes(contents, info, functions)?;
             publish(text).ok()
         })
     });
     if let Some(piece) = found {
         return Ok(ModuleCode::Whole(piece));
-    }
-    if engine.config().lazy_compilation {
-        let source = BodySource::new(wasm, &bodies);
-        validate(engine, bodies)?;
-        let lazy = LazyCode::new(engine, info, source)?;
-        return Ok(ModuleCode::Lazy(Box::new(lazy)));
     }
     let text = compile(engine, info, bodies)?;
     if let Some((cache, key)) = entry {

@@ -185,15 +185,14 @@ impl SiteTable {
         self.0.write(out);
     }
 
-    /// The sites of the functions of a module, whose code of `len` bytes has them at `funcs`.
-    pub(crate) fn read(
+    /// The sites of functions of a module: their indices, and where they are in code of `len` bytes.
+    pub(crate) fn read<'f>(
         input: &mut Reader<'_>,
         len: u32,
-        funcs: &[Range<u32>],
+        mut funcs: impl Iterator<Item = (u32, &'f Range<u32>)>,
         info: &ModuleInfo,
     ) -> Option<SiteTable> {
         let table = SiteTable(PlaceTable::read(input, len)?);
-        let mut funcs = (info.counts.imported_funcs..).zip(funcs);
         let mut func = funcs.next();
         for place in table.0.iter() {
             let site = RawSite::new(place)?;

@@ -8,6 +8,7 @@ use crate::{Error, Result, SiteKind, arch};
 use nopal_codegen::{CompiledCode, Reloc, RelocKind};
 use nopal_ir::{ExternalName, Function};
 use nopal_live::{Code, CodeSpace, SiteDesc};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Alignment of the start of every text.
@@ -44,7 +45,7 @@ impl TextReloc {
         record
     }
 
-    /// A relocation in `len` bytes of code with `funcs` functions.
+    /// A relocation in `len` bytes of code of a module that defines `funcs` functions.
     fn from_bytes(record: [u8; 17], len: usize, funcs: usize) -> Option<TextReloc> {
         let [a, b, c, d, e, f, g, h, addend @ .., size] = record;
         let reloc = TextReloc {
@@ -203,19 +204,24 @@ impl Text {
         bytes
     }
 
-    /// The text of a module that `to_bytes` was called for; none if the bytes cannot be that.
+    /// The text of functions with these indices that `to_bytes` was called for; none if the bytes cannot
+    /// be that.
     ///
     /// Whatever the bytes are, publishing the result and asking for what its maps say neither
     /// panics nor writes to any place outside of it. That the code may be executed is another matter.
-    pub(crate) fn from_bytes(mut bytes: Vec<u8>, info: &ModuleInfo) -> Option<Text> {
+    pub(crate) fn from_bytes(
+        mut bytes: Vec<u8>,
+        info: &ModuleInfo,
+        functions: Range<u32>,
+    ) -> Option<Text> {
         let (rest, &len) = bytes.split_last_chunk()?;
         let len = u32::try_from(u64::from_le_bytes(len)).ok()?;
         let (code, tables) = rest.split_at_checked(len as usize)?;
         let mut input = Reader::new(tables);
         let relocs = input.records()?;
-        let maps = CodeMaps::read(&mut input, len, info)?;
+        let maps = CodeMaps::read(&mut input, len, info, functions)?;
         let relocs: Option<Vec<TextReloc>> = (relocs.iter())
-            .map(|&record| TextReloc::from_bytes(record, code.len(), maps.funcs.len()))
+            .map(|&record| TextReloc::from_bytes(record, code.len(), info.func_bodies.len()))
             .collect();
         let relocs = relocs?;
         if !input.is_empty() {
@@ -297,21 +303,22 @@ mod tests {
         let Parsed { info, bodies } = parse(&wasm).expect("a module");
         let text = compile(&engine, &info, bodies).expect("code");
         let bytes = text.to_bytes();
-        let again = Text::from_bytes(bytes.clone(), &info).expect("the same text");
+        let again = Text::from_bytes(bytes.clone(), &info, 1..3).expect("the same text");
         assert_eq!(format!("{again:?}"), format!("{text:?}"));
         assert_eq!(again.to_bytes(), bytes);
         assert_eq!(text.relocs.len(), 2);
-        assert!(Text::from_bytes([&bytes[..], b"\0"].concat(), &info).is_none());
+        assert!(Text::from_bytes([&bytes[..], b"\0"].concat(), &info, 1..3).is_none());
         for len in 0..bytes.len() {
             assert!(
-                Text::from_bytes(bytes[..len].to_vec(), &info).is_none(),
+                Text::from_bytes(bytes[..len].to_vec(), &info, 1..3).is_none(),
                 "{len}"
             );
         }
-        // That of another module.
+        // That of other functions, or of another module.
+        assert!(Text::from_bytes(bytes.clone(), &info, 1..2).is_none());
         let other = wat::parse_str("(module (func))").expect("valid text");
         let other = parse(&other).expect("a module");
-        assert!(Text::from_bytes(bytes, &other.info).is_none());
+        assert!(Text::from_bytes(bytes, &other.info, 0..1).is_none());
     }
 
     #[test]
@@ -326,7 +333,7 @@ mod tests {
             for change in [0x01, 0x10, 0x80, 0xff] {
                 let mut bad = bytes.clone();
                 bad[at] ^= change;
-                let Some(mut text) = Text::from_bytes(bad, &info) else {
+                let Some(mut text) = Text::from_bytes(bad, &info, 1..3) else {
                     refused += 1;
                     continue;
                 };

@@ -18,8 +18,9 @@ impl Key {
         hasher.write(env!("CARGO_PKG_VERSION").as_bytes());
         image::identity()?.hash(&mut hasher);
         engine.target().hash(&mut hasher);
-        // Of the settings, only the sites have a bearing on the code.
+        // Of the settings, only the sites have a bearing on the code, and laziness on the form of the entry.
         engine.config().sites.hash(&mut hasher);
+        engine.config().lazy_compilation.hash(&mut hasher);
         hasher.write(wasm);
         Some(Key(hasher.0.finalize()))
     }
@@ -70,12 +71,14 @@ mod tests {
         let mut entries = Sites::NONE;
         entries.entries = true;
         let entries = Engine::new(Config::new().sites(entries)).expect("an engine");
+        let lazy = Engine::new(Config::new().lazy_compilation(true)).expect("an engine");
         let keys = [
             Key::new(&all, b"a"),
             Key::new(&all, b"b"),
             Key::new(&all, b""),
             Key::new(&none, b"a"),
             Key::new(&entries, b"a"),
+            Key::new(&lazy, b"a"),
         ];
         for (i, a) in keys.iter().enumerate() {
             assert!(a.is_some());

@@ -4,11 +4,13 @@
 
 pub(crate) mod codec;
 mod dir;
+mod functions;
 mod image;
 mod key;
 
 use crate::{Error, Result};
 use dir::CacheDir;
+pub(crate) use functions::StoredFunctions;
 pub(crate) use key::Key;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

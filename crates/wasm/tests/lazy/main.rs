@@ -1,5 +1,6 @@
 //! The public interface where functions are compiled when they are called.
 
+mod cache;
 #[path = "../api/calls.rs"]
 mod calls;
 #[path = "../api/common.rs"]
