@@ -11,13 +11,38 @@ use nopal_ir::TrapCode;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The tables of code of consecutive functions of a module. Offsets count from its first byte.
+/// The tables of code of some functions of a module. Offsets count from its first byte.
 #[derive(Debug)]
 pub(crate) struct CodeTables {
     pub(crate) info: Arc<ModuleInfo>,
-    /// The index in the module of the first function.
-    first: u32,
+    functions: Functions,
     maps: CodeMaps,
+}
+
+/// The functions that some code is that of, in its order: their indices in the module, ascending.
+#[derive(Debug)]
+pub(crate) enum Functions {
+    Consecutive(Range<u32>),
+    Listed(Box<[u32]>),
+}
+
+impl Functions {
+    fn get(&self, at: usize) -> Option<u32> {
+        match self {
+            Functions::Consecutive(range) => range.clone().nth(at),
+            Functions::Listed(list) => list.get(at).copied(),
+        }
+    }
+
+    fn position(&self, index: u32) -> Option<usize> {
+        match self {
+            Functions::Consecutive(range) if range.contains(&index) => {
+                Some((index - range.start) as usize)
+            }
+            Functions::Consecutive(_) => None,
+            Functions::Listed(list) => list.binary_search(&index).ok(),
+        }
+    }
 }
 
 /// The part of the tables that grows with the code. Everything is in address order.
@@ -156,10 +181,14 @@ impl CallTable {
 }
 
 impl CodeTables {
-    /// The tables of the functions from index `first` on, imports counted.
-    pub(crate) fn new(info: Arc<ModuleInfo>, first: u32, mut maps: CodeMaps) -> Self {
+    /// The tables of these functions.
+    pub(crate) fn new(info: Arc<ModuleInfo>, functions: Functions, mut maps: CodeMaps) -> Self {
         maps.shrink_to_fit();
-        CodeTables { info, first, maps }
+        CodeTables {
+            info,
+            functions,
+            maps,
+        }
     }
 
     /// Bytes in memory of what grows with the code.
@@ -188,15 +217,15 @@ impl CodeTables {
 
     /// The code of the function with this index in the module; none if it is not in this code.
     pub(crate) fn func(&self, index: u32) -> Option<Range<u32>> {
-        let at = index.checked_sub(self.first)?;
-        self.maps.funcs.get(at as usize).cloned()
+        let at = self.functions.position(index)?;
+        self.maps.funcs.get(at).cloned()
     }
 
     /// The index in the module of the function whose code is at `offset`.
     pub(crate) fn function_at(&self, offset: u32) -> Option<u32> {
         let after = self.maps.funcs.partition_point(|f| f.start <= offset);
         let at = after.checked_sub(1)?;
-        (offset < self.maps.funcs[at].end).then(|| self.first + at as u32)
+        (offset < self.maps.funcs[at].end).then(|| self.functions.get(at))?
     }
 
     /// Whether the code of a function begins at `offset`. Async-signal-safe.

@@ -8,11 +8,13 @@
 
 use crate::activation::compile_for_guest;
 use crate::cache::StoredFunctions;
+use crate::code_tables::Functions;
 use crate::engine::Engine;
 use crate::module_info::ModuleInfo;
 use crate::parse::{BodySource, FunctionBodyData};
 use crate::piece::Piece;
 use crate::site_table::Site;
+use crate::text::Text;
 use crate::translate::signature;
 use crate::vmctx::{VMStoreContext, instance_of};
 use crate::{Error, Result, arch};
@@ -34,10 +36,10 @@ pub(crate) struct LazyCode {
     /// Where the stub of each function jumps to.
     slots: Box<[AtomicUsize]>,
     /// The code of each function, once there is any.
-    pieces: Box<[OnceLock<Box<Piece>>]>,
+    pieces: Box<[OnceLock<Arc<Piece>>]>,
     /// Held while a function is compiled: the one with the rest of its number.
     turns: [Mutex<()>; TURNS],
-    /// The compiled functions by the addresses of their code.
+    /// For each piece one of its functions, by its address.
     by_address: Mutex<BTreeMap<usize, u32>>,
     /// Those of all functions, once they have been asked for.
     sites: OnceLock<Box<[Site]>>,
@@ -52,8 +54,9 @@ impl LazyCode {
         engine: &Engine,
         info: &Arc<ModuleInfo>,
         source: BodySource,
-        stored: Option<StoredFunctions>,
+        mut stored: Option<StoredFunctions>,
     ) -> Result<Self> {
+        let compiled = stored.as_mut().and_then(StoredFunctions::take);
         let imported = info.counts.imported_funcs as usize;
         let first_calls: Vec<usize> = (info.types.iter())
             .map(|ty| arch::first_call(engine.target().has_result_area(&signature(ty))))
@@ -67,7 +70,7 @@ impl LazyCode {
         let stubs = (engine.code_space().allocate(stubs.len(), arch::STUB_LEN))
             .and_then(|allocation| allocation.publish(&stubs, &[]))
             .map_err(Error::code_memory)?;
-        Ok(LazyCode {
+        let lazy = LazyCode {
             engine: engine.clone(),
             info: Arc::clone(info),
             source,
@@ -78,13 +81,19 @@ impl LazyCode {
             turns: [const { Mutex::new(()) }; TURNS],
             by_address: Mutex::default(),
             sites: OnceLock::new(),
-        })
+        };
+        if let Some((functions, text)) = compiled
+            && let Ok(piece) = lazy.publish(text, Functions::Listed(functions.clone()))
+        {
+            lazy.enter(piece, &functions);
+        }
+        Ok(lazy)
     }
 
     /// Where a function is called: its code if it is compiled, or else its stub.
     pub(crate) fn entry(&self, defined: u32) -> usize {
         match self.pieces[defined as usize].get() {
-            Some(piece) => piece.range().start,
+            Some(piece) => piece.func(self.index(defined)).start,
             None => self.stubs.base() + defined as usize * arch::STUB_LEN,
         }
     }
@@ -104,27 +113,37 @@ impl LazyCode {
         if let Some(piece) = cell.get() {
             return Ok(piece);
         }
-        let piece = self.load_or_compile(defined)?;
-        let start = piece.range().start;
-        let piece = cell.get_or_init(|| Box::new(piece));
-        self.addresses().insert(start, defined);
-        self.slots[defined as usize].store(start, Ordering::Release);
-        Ok(piece)
+        self.enter(self.compile(defined)?, &[self.index(defined)]);
+        Ok(cell.get().expect("a piece that was entered"))
     }
 
-    fn load_or_compile(&self, defined: u32) -> Result<Piece> {
-        let publish = |text| {
-            let index = defined + self.info.counts.imported_funcs;
-            let callee = |callee| self.entry(callee);
-            Piece::publish(text, &self.info, index, self.engine.code_space(), callee)
-        };
-        let found = self
-            .stored
-            .as_ref()
-            .and_then(|stored| stored.get(defined, &self.info));
-        if let Some(piece) = found.and_then(|text| publish(text).ok()) {
-            return Ok(piece);
+    /// Let functions with these indices in the module, which are not compiled, be those in `piece`.
+    fn enter(&self, piece: Piece, functions: &[u32]) {
+        let piece = Arc::new(piece);
+        for (i, &index) in functions.iter().enumerate() {
+            let defined = index - self.info.counts.imported_funcs;
+            self.pieces[defined as usize].get_or_init(|| Arc::clone(&piece));
+            if i == 0 {
+                self.addresses().insert(piece.range().start, defined);
+            }
+            let slot = &self.slots[defined as usize];
+            slot.store(piece.func(index).start, Ordering::Release);
         }
+    }
+
+    fn publish(&self, text: Text, functions: Functions) -> Result<Piece> {
+        let callee = |callee| self.entry(callee);
+        let space = self.engine.code_space();
+        Piece::publish(text, &self.info, functions, space, callee)
+    }
+
+    fn index(&self, defined: u32) -> u32 {
+        defined + self.info.counts.imported_funcs
+    }
+
+    fn compile(&self, defined: u32) -> Result<Piece> {
+        let index = self.index(defined);
+        let publish = |text| self.publish(text, Functions::Consecutive(index..index + 1));
         let (engine, body) = (&self.engine, self.body(defined));
         let text = (engine.workers()).with(|worker| worker.compile(engine, &self.info, [body]))?;
         let Some(stored) = &self.stored else {
@@ -132,12 +151,12 @@ impl LazyCode {
         };
         let bytes = text.to_bytes();
         let piece = publish(text)?;
-        stored.add(defined, &bytes);
+        stored.add(index, bytes);
         Ok(piece)
     }
 
     fn body(&self, defined: u32) -> FunctionBodyData<'_> {
-        let index = defined + self.info.counts.imported_funcs;
+        let index = self.index(defined);
         let ty = self.info.funcs[index as usize];
         let range = self.info.func_bodies[defined as usize].clone();
         self.source.body(index, ty, range)
@@ -155,11 +174,6 @@ impl LazyCode {
         }
     }
 
-    /// What was compiled so far.
-    fn compiled(&self) -> impl Iterator<Item = &Piece> {
-        self.pieces.iter().filter_map(|cell| Some(&**cell.get()?))
-    }
-
     /// What was compiled so far and holds an address.
     pub(crate) fn compiled_at(&self, pc: usize) -> Option<&Piece> {
         let (_, &defined) = self.addresses().range(..=pc).next_back()?;
@@ -175,8 +189,11 @@ impl LazyCode {
         if self.compile_all(0..self.slots.len() as u32).is_err() {
             return &[];
         }
-        let sites = || self.compiled().flat_map(Piece::sites).cloned().collect();
-        self.sites.get_or_init(sites)
+        self.sites.get_or_init(|| {
+            let compiled = (self.info.counts.imported_funcs..).zip(&self.pieces);
+            let sites = compiled.filter_map(|(index, cell)| Some(cell.get()?.sites_of(index)));
+            sites.flatten().cloned().collect()
+        })
     }
 
     /// The patch site with this id, if it is one of a function that is compiled.
@@ -187,9 +204,15 @@ impl LazyCode {
 
     /// Bytes of machine code and of its tables so far.
     pub(crate) fn sizes(&self) -> (usize, usize) {
-        let sizes = |piece: &Piece| (piece.range().len(), piece.tables().size());
-        let start = (self.stubs.len(), 0);
-        (self.compiled().map(sizes)).fold(start, |(a, b), (code, tables)| (a + code, b + tables))
+        let addresses = self.addresses();
+        let pieces = addresses
+            .values()
+            .map(|&defined| self.pieces[defined as usize].get());
+        pieces
+            .flatten()
+            .fold((self.stubs.len(), 0), |(code, tables), piece| {
+                (code + piece.range().len(), tables + piece.tables().size())
+            })
     }
 
     /// The function whose slot is at an address.
@@ -219,7 +242,8 @@ pub(crate) unsafe extern "C" fn compile_callee(context: *mut u8, slot: usize) ->
             let instance = &(&(*store).instances)[instance_of(context)];
             let lazy = instance.module.lazy().expect("a module with stubs");
             let function = lazy.function_of_slot(slot).expect("a slot of the module");
-            let code = lazy.piece(function)?.range().start;
+            lazy.piece(function)?;
+            let code = lazy.entry(function);
             instance.update_func_ref(function, code as *const u8);
             Ok(code)
         })

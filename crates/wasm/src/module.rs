@@ -1,6 +1,7 @@
 //! Compiled modules.
 
 use crate::cache::{Key, StoredFunctions};
+use crate::code_tables::Functions;
 use crate::compile::{compile, validate};
 use crate::engine::Engine;
 use crate::functions::FunctionInfo;
@@ -294,9 +295,13 @@ fn make_code(
     bodies: Vec<FunctionBodyData<'_>>,
     info: &Arc<ModuleInfo>,
 ) -> Result<ModuleCode> {
+    let defined = info.counts.imported_funcs..info.funcs.len() as u32;
     let publish = |text: Text| {
-        let (first, space) = (info.counts.imported_funcs, engine.code_space());
-        Piece::publish(text, info, first, space, |_| unreachable!("all are there"))
+        let functions = Functions::Consecutive(defined.clone());
+        let space = engine.code_space();
+        Piece::publish(text, info, functions, space, |_| {
+            unreachable!("all are there")
+        })
     };
     let cache = engine.config().cache.as_ref();
     let entry = cache.and_then(|cache| Some((cache, Key::new(engine, wasm)?)));
@@ -304,7 +309,7 @@ fn make_code(
         let source = BodySource::new(wasm, &bodies);
         let validate = || validate(engine, bodies);
         let stored = match entry {
-            Some((cache, key)) => Some(StoredFunctions::load(cache, key, validate)?),
+            Some((cache, key)) => Some(StoredFunctions::load(cache, key, info, validate)?),
             None => {
                 validate()?;
                 None
@@ -315,8 +320,7 @@ fn make_code(
     }
     let found = entry.as_ref().and_then(|(cache, key)| {
         cache.load(key, |contents| {
-            let functions = info.counts.imported_funcs..info.funcs.len() as u32;
-            let text = Text::from_bytes(contents, info, functions)?;
+            let text = Text::from_bytes(contents, info, defined.clone())?;
             publish(text).ok()
         })
     });

@@ -1,7 +1,7 @@
 //! Published code of a module, with what is known about it.
 
 use crate::Result;
-use crate::code_tables::CodeTables;
+use crate::code_tables::{CodeTables, Functions};
 use crate::module_info::ModuleInfo;
 use crate::site_table::Site;
 use crate::text::Text;
@@ -9,7 +9,7 @@ use nopal_live::{Code, CodeSpace, SiteId};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-/// The code of consecutive functions of a module, in one place.
+/// The code of some functions of a module, in one place.
 #[derive(Debug)]
 pub(crate) struct Piece {
     /// Dropped before the tables, which it is tagged with.
@@ -19,17 +19,21 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
-    /// Make a text executable whose first function has index `first` in the module. `callee` gives
-    /// the address of a defined function outside of it.
+    /// Make the text of these functions executable. `callee` gives the address of a defined function
+    /// outside of it.
     pub(crate) fn publish(
         mut text: Text,
         info: &Arc<ModuleInfo>,
-        first: u32,
+        functions: Functions,
         space: &Arc<CodeSpace>,
         callee: impl Fn(u32) -> usize,
     ) -> Result<Piece> {
         // The tables come to rest before the code is published, which is tagged with their address.
-        let tables = Box::new(CodeTables::new(Arc::clone(info), first, text.take_maps()));
+        let tables = Box::new(CodeTables::new(
+            Arc::clone(info),
+            functions,
+            text.take_maps(),
+        ));
         let imported = info.counts.imported_funcs;
         let entry = |base, defined: u32| match tables.func(defined + imported) {
             Some(func) => base + func.start as usize,

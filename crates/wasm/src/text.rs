@@ -264,7 +264,7 @@ fn fail(func: &Function, message: String) -> Error {
 mod tests {
     use super::*;
     use crate::Engine;
-    use crate::code_tables::CodeTables;
+    use crate::code_tables::{CodeTables, Functions};
     use crate::compile::compile;
     use crate::parse::{Parsed, parse};
 
@@ -345,7 +345,8 @@ mod tests {
                     continue;
                 }
                 published += 1;
-                look_at(&CodeTables::new(info.clone(), 1, maps), len);
+                let functions = Functions::Consecutive(1..3);
+                look_at(&CodeTables::new(info.clone(), functions, maps), len);
             }
         }
         assert!(refused > 100 && published > 100, "{refused}, {published}");
