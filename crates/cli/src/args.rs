@@ -157,6 +157,9 @@ pub(crate) struct GuestArgs {
     /// Set an environment variable of the program, which gets none otherwise
     #[arg(long = "env", value_name = "K=V")]
     pub(crate) env: Vec<OsString>,
+    /// Compile functions before the program starts, or when they are first called
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = Compile::Lazy)]
+    pub(crate) compile: Compile,
     /// Keep compiled code in DIR, and look for it there, instead of $XDG_CACHE_HOME/nopal or ~/.cache/nopal
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
@@ -192,6 +195,15 @@ impl GuestArgs {
     pub(crate) fn args(&self) -> &[OsString] {
         &self.program[1..]
     }
+}
+
+/// When functions are compiled.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Compile {
+    /// All of them before the program starts, by all processors
+    Eager,
+    /// Each when it is first called
+    Lazy,
 }
 
 /// Where compiled code is kept.

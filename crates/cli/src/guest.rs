@@ -4,7 +4,7 @@ use crate::args::GuestArgs;
 use crate::failure::Failure;
 use crate::{load, output, values};
 use nopal_wasi::WasiCtx;
-use nopal_wasm::{Error, Extern, Func, Instance, Linker, Module, Sites, Store, Val};
+use nopal_wasm::{Error, Extern, Func, Instance, Linker, Module, Store, Val};
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -13,8 +13,7 @@ use std::path::Path;
 /// `nopal run`.
 pub(crate) fn run(args: &GuestArgs) -> Result<i32, Failure> {
     let wasm = load::read(args.file())?;
-    // Sites are always compiled in: a program need not be started in order to be observed.
-    let engine = load::engine(Sites::ALL, args.cache())?;
+    let engine = load::engine(args)?;
     let module = load::compile(&engine, args.file(), &wasm)?;
     Guest::new(args, &module)?.call()
 }

@@ -1,9 +1,9 @@
 //! From a file to a compiled module.
 
-use crate::args::Cache;
+use crate::args::{Cache, Compile, GuestArgs};
 use crate::failure::Failure;
 use crate::output;
-use nopal_wasm::{CodeCache, Config, Engine, Error, ErrorKind, Module, Sites};
+use nopal_wasm::{CodeCache, Config, Engine, Error, ErrorKind, Module};
 use std::fs;
 use std::path::Path;
 
@@ -56,15 +56,20 @@ fn text_to_binary(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// An engine whose modules have these patch sites.
-pub(crate) fn engine(sites: Sites, cache: Cache<'_>) -> Result<Engine, Failure> {
+/// An engine for a guest, whose modules have all patch sites: a program need not be started in order to be
+/// observed.
+pub(crate) fn engine(args: &GuestArgs) -> Result<Engine, Failure> {
     let mut config = Config::new();
-    config.sites(sites);
-    if let Some(cache) = open(cache) {
+    config.lazy_compilation(args.compile == Compile::Lazy);
+    if let Some(cache) = open(args.cache()) {
         config.cache(cache);
     }
-    Engine::new(&config)
-        .map_err(|error| Failure::Error(format!("cannot start the engine: {error}")))
+    start(&config)
+}
+
+/// An engine with these settings.
+pub(crate) fn start(config: &Config) -> Result<Engine, Failure> {
+    Engine::new(config).map_err(|error| Failure::Error(format!("cannot start the engine: {error}")))
 }
 
 /// The cache, if it can be used. Programs run without one, too; who asked for one is told.

@@ -7,7 +7,7 @@ use crate::{load, output};
 use nopal_instrument::{
     ChromeSink, Error, Patterns, Schedule, Summary, TextSink, TraceOptions, Tracer,
 };
-use nopal_wasm::{Module, Sites};
+use nopal_wasm::Module;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(crate) fn run(args: &TraceArgs) -> Result<i32, Failure> {
     let patterns = Patterns::new(&args.patterns).map_err(|e| Failure::Usage(e.to_string()))?;
     let file = args.guest.file();
     let wasm = load::read(file)?;
-    let engine = load::engine(Sites::ALL, args.guest.cache())?;
+    let engine = load::engine(&args.guest)?;
     let module = load::compile(&engine, file, &wasm)?;
     let functions = select(&patterns, &module, file, &args.patterns)?;
     let mut guest = Guest::new(&args.guest, &module)?;

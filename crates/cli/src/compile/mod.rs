@@ -4,11 +4,11 @@ mod asm;
 mod clif;
 mod sites;
 
-use crate::args::{Cache, CompileArgs, Emit};
+use crate::args::{CompileArgs, Emit};
 use crate::failure::Failure;
 use crate::{load, output, trace};
 use nopal_instrument::Patterns;
-use nopal_wasm::{FunctionInfo, Inspector, Module, SiteKind, Sites};
+use nopal_wasm::{Config, FunctionInfo, Inspector, Module, SiteKind, Sites};
 use std::io::{self, BufWriter, Write};
 
 /// Show what a module is compiled to.
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &CompileArgs) -> Result<i32, Failure> {
     } else {
         Sites::ALL
     };
-    let engine = load::engine(sites, Cache::None)?;
+    let engine = load::start(Config::new().sites(sites))?;
     let module = load::compile(&engine, &args.file, &wasm)?;
     let functions = trace::select(&patterns, &module, &args.file, &args.patterns)?;
     let chosen = Chosen {
