@@ -29,7 +29,8 @@ const DEFAULT_MAX_SIZE: u64 = 1 << 30;
 /// Compiled code on disk, for modules that are compiled again.
 ///
 /// Given to [`Config::cache`](crate::Config::cache). A module whose code is there is neither validated nor
-/// compiled; the code is the same, and so are its sites and traps.
+/// compiled; the code is the same, and so are its sites and traps. Where functions are compiled lazily, those
+/// that were compiled are written when the module is dropped, and the others are compiled when they are called.
 ///
 /// An entry is used only if it was made by the same build of this crate, for the same module, settings and
 /// processor features, by someone who knows the secret in the directory, which only its owner can
@@ -82,7 +83,7 @@ struct Counters {
 /// What a cache was good for, since it was opened in this process.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct CacheStats {
-    /// Modules whose code was there.
+    /// Modules whose code was there, or that of the functions that were called before.
     pub hits: u64,
     /// Modules whose code was not there, or could not be used.
     pub misses: u64,
