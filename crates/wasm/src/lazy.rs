@@ -120,14 +120,15 @@ impl LazyCode {
     /// Let functions with these indices in the module, which are not compiled, be those in `piece`.
     fn enter(&self, piece: Piece, functions: &[u32]) {
         let piece = Arc::new(piece);
-        for (i, &index) in functions.iter().enumerate() {
-            let defined = index - self.info.counts.imported_funcs;
-            self.pieces[defined as usize].get_or_init(|| Arc::clone(&piece));
-            if i == 0 {
-                self.addresses().insert(piece.range().start, defined);
-            }
-            let slot = &self.slots[defined as usize];
-            slot.store(piece.func(index).start, Ordering::Release);
+        let defined = |index| index - self.info.counts.imported_funcs;
+        // Whoever sees the piece in a cell also finds it by its address.
+        if let Some(&first) = functions.first() {
+            (self.addresses()).insert(piece.range().start, defined(first));
+        }
+        for &index in functions {
+            let at = defined(index) as usize;
+            self.pieces[at].get_or_init(|| Arc::clone(&piece));
+            self.slots[at].store(piece.func(index).start, Ordering::Release);
         }
     }
 

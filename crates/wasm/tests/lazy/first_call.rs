@@ -192,6 +192,34 @@ fn arguments_and_results_pass_through() -> Test {
 }
 
 #[test]
+fn instances_made_before_call_what_another_had_compiled() -> Test {
+    let engine = engine();
+    let text = r#"(module
+        (type $t (func (param i32) (result i32)))
+        (table (export "table") funcref (elem $twice))
+        (func $twice (export "twice") (type $t) (i32.mul (local.get 0) (i32.const 2)))
+        (func (export "direct") (type $t) (call $twice (local.get 0)))
+        (func (export "indirect") (type $t) (call_indirect (type $t) (local.get 0) (i32.const 0))))"#;
+    let module = module(&engine, text);
+    let mut instances = Vec::new();
+    for _ in 0..3 {
+        let mut store = Store::new(&engine, ());
+        let instance = Instance::new(&mut store, &module, &[])?;
+        instances.push((store, instance));
+    }
+    for (store, instance) in &mut instances {
+        for n in 0..3 {
+            for name in ["indirect", "direct", "twice", "indirect"] {
+                let f = instance.get_typed_func::<i32, i32>(&mut *store, name)?;
+                assert_eq!(f.call(&mut *store, n)?, 2 * n, "{name}");
+            }
+        }
+    }
+    assert_eq!(module.sites().len(), 6);
+    Ok(())
+}
+
+#[test]
 fn a_first_call_takes_none_of_the_guests_stack() -> Test {
     let text = r#"(module
         (func $f (export "f") (param i32) (result i32)
