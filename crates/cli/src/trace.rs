@@ -21,6 +21,9 @@ pub(crate) fn run(args: &TraceArgs) -> Result<i32, Failure> {
     let engine = load::engine(&args.guest)?;
     let module = load::compile(&engine, file, &wasm)?;
     let functions = select(&patterns, &module, file, &args.patterns)?;
+    // The times of the trace count from when they are there.
+    (module.compile_functions(functions.iter().copied()))
+        .map_err(|error| load::failure(file, &error))?;
     let mut guest = Guest::new(&args.guest, &module)?;
     let out = open(args.out.as_deref())?;
 
