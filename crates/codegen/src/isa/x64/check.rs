@@ -33,7 +33,9 @@ impl Check for Inst {
         let e = effects(self);
         FlagUse {
             reads: e.reads_flags,
-            writes: e.writes_flags.then_some(!matches!(self, Inst::ZeroR { .. })),
+            writes: e
+                .writes_flags
+                .then_some(!matches!(self, Inst::ZeroR { .. })),
         }
     }
 
