@@ -7,7 +7,8 @@
 //! - `BROADCAST_CLEARS_CACHE`: whether a system call for each line would be in vain;
 //! - `MAX_RESERVE`: how large a range can be in which every site reaches every stub;
 //! - `write_stubs`, `STUB_SIZE`: the out-of-line code that sites call; `interrupted_site`: who called it;
-//! - `SiteFrame`, `entry_point`: what a call hook sees, and how it is entered;
+//! - `SiteFrame`, `entry_point`: what a call hook sees, but for what `frame.rs` has for all of them, and how it is
+//!   entered;
 //! - `resume_after_trap`: where a thread goes on that met a site under change;
 //! - `increment`, `current_cpu`: counting per CPU;
 //! - `default_protocol`.
@@ -20,6 +21,8 @@ mod riscv64;
 mod s390x;
 #[cfg(target_arch = "x86_64")]
 mod x64;
+
+mod frame;
 
 #[cfg(not(target_arch = "riscv64"))]
 mod no_islands;
