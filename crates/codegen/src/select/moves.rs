@@ -67,12 +67,9 @@ impl<I: Isa> Selector<'_, I> {
         ordering.begin(list);
         while let Some(stuck) = ordering.drain(list) {
             let (dst, ty) = ordering.stuck(list, stuck);
-            let class = Self::class(ty) as usize;
-            let temp = I::ORDER[class].iter().copied().find(|&r| free.contains(r));
-            let aside = match temp {
+            let aside = match self.temporary(ty, free) {
                 Some(t) => {
                     free.remove(t);
-                    self.used.insert(t);
                     Loc::Reg(t)
                 }
                 None => Loc::Place(Place::Slot(self.new_slot(super::NO_VALUE))),
