@@ -53,6 +53,23 @@ impl<I: Isa> Selector<'_, I> {
         let mut chosen = [const { None }; 64];
         let mut regs = RegSet::EMPTY;
         let mut left = I::ORDER.map(|order| order.len() - RESERVED);
+        // Those for which there is room keep what they have below, before others choose: a value that
+        // took the register of another would have that one, too, take another's.
+        let mut room = left;
+        candidates.retain(|&(_, v)| {
+            let class = Self::class(self.func.value_type(v));
+            if room[class as usize] == 0 {
+                return true;
+            }
+            room[class as usize] -= 1;
+            let Some(r) = self.kept_register(v, class, regs, has_call) else {
+                return true;
+            };
+            left[class as usize] -= 1;
+            regs.insert(r);
+            chosen[r.index()] = Some(v);
+            false
+        });
         for &(_, v) in &candidates {
             let class = Self::class(self.func.value_type(v));
             if left[class as usize] == 0 {
@@ -74,6 +91,25 @@ impl<I: Isa> Selector<'_, I> {
         EntryState { regs, start }
     }
 
+    /// The register that a value has below, if it can stay in it around a loop, and no value that crosses
+    /// calls needs it more.
+    fn kept_register(
+        &self,
+        v: Value,
+        class: RegClass,
+        taken: RegSet,
+        has_call: bool,
+    ) -> Option<PReg> {
+        let hint = self.s.vals[v.index()].hint;
+        if hint == NO_REG {
+            return None;
+        }
+        let (good, crosses) = self.loop_registers(v, class, taken, has_call);
+        let hint = PReg::from_index(hint.into());
+        let needed = has_call && !crosses && I::CALLEE_SAVED.contains(hint);
+        (good.contains(hint) && !needed).then_some(hint)
+    }
+
     /// A register for a value that is to stay in it around a loop: the one it has below, if that
     /// is possible.
     fn loop_register(
@@ -83,6 +119,27 @@ impl<I: Isa> Selector<'_, I> {
         taken: RegSet,
         has_call: bool,
     ) -> Option<PReg> {
+        let (good, crosses) = self.loop_registers(v, class, taken, has_call);
+        let hint = self.s.vals[v.index()].hint;
+        if hint != NO_REG && good.contains(PReg::from_index(hint.into())) {
+            return Some(PReg::from_index(hint.into()));
+        }
+        let order = I::ORDER[class as usize];
+        let find = |set: RegSet| order.iter().copied().find(|&r| set.contains(r));
+        find(good).or_else(|| {
+            let all = RegSet::from_slice(order).intersect(self.all).minus(taken);
+            find(all).filter(|_| !crosses)
+        })
+    }
+
+    /// The registers that are good for a value around a loop, and whether it crosses calls there.
+    fn loop_registers(
+        &self,
+        v: Value,
+        class: RegClass,
+        taken: RegSet,
+        has_call: bool,
+    ) -> (RegSet, bool) {
         let order = I::ORDER[class as usize];
         let all = RegSet::from_slice(order).intersect(self.all).minus(taken);
         let crosses = has_call && self.an.crosses_call(v);
@@ -94,16 +151,7 @@ impl<I: Isa> Selector<'_, I> {
             // Leave the registers that survive calls to those that need them.
             all.minus(I::CALLEE_SAVED.minus(self.used))
         };
-        let hint = self.s.vals[v.index()].hint;
-        if hint != NO_REG && good.contains(PReg::from_index(hint.into())) {
-            return Some(PReg::from_index(hint.into()));
-        }
-        let find = |set: RegSet| order.iter().copied().find(|&r| set.contains(r));
-        if crosses {
-            find(good)
-        } else {
-            find(good).or_else(|| find(all))
-        }
+        (good, crosses)
     }
 
     /// Candidates for the registers of loop `l`, best first.
