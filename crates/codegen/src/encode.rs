@@ -51,6 +51,8 @@ pub(crate) trait Encode: Copy {
 
     /// Alignment of a function.
     const ALIGNMENT: u32;
+    /// Alignment of where innermost loops go round to, at most that of a function; 1 is none.
+    const LOOP_ALIGNMENT: u32;
     /// An instruction that traps.
     const TRAP: &'static [u8];
     /// A byte between the code and its constants; executed, it should trap.
@@ -94,10 +96,6 @@ pub(crate) struct Context<'a, 'b, I: Encode> {
     pub(crate) selected: &'a Selected<I>,
     pub(crate) func: &'a Function,
 }
-
-/// Alignment of the headers of innermost loops; 1 is none. More costs size in every loop, for a
-/// gain that has yet to be measured.
-const LOOP_ALIGNMENT: u32 = 1;
 
 /// How many instructions into a chunk a patch site is looked for, to pad before the chunk.
 const SITE_LOOKAHEAD: usize = 8;
@@ -147,7 +145,7 @@ fn measure<I: Encode>(
 ) -> Result<u32, EncodeError> {
     let tables = selected.jump_table_labels.len() + selected.jump_tables.len() + 1;
     let data = 16 * (selected.constants.len() as u64 + 1) + 4 * tables as u64;
-    let chunks = (MAX_INST_SIZE + u64::from(LOOP_ALIGNMENT)) * selected.chunks.len() as u64;
+    let chunks = (MAX_INST_SIZE + u64::from(I::LOOP_ALIGNMENT)) * selected.chunks.len() as u64;
     if MAX_INST_SIZE * (all.len() as u64 + 8) + chunks + data > 2 * MAX_CODE {
         return Err(EncodeError::TooLarge);
     }
@@ -190,7 +188,7 @@ fn measure<I: Encode>(
             walk.size += I::MAX_SITE_PADDING;
         }
         if chunk.loop_header {
-            walk.size += LOOP_ALIGNMENT - 1;
+            walk.size += I::LOOP_ALIGNMENT - 1;
         }
     }
     let (size, traps) = (walk.size, walk.traps);
@@ -337,9 +335,9 @@ impl<'a, I: Encode> Context<'a, '_, I> {
     }
 
     fn chunk(&mut self, chunk: &Chunk) {
-        if LOOP_ALIGNMENT > 1 && chunk.loop_header {
+        if chunk.loop_header {
             let offset = self.buffer.offset();
-            let padding = offset.next_multiple_of(LOOP_ALIGNMENT) - offset;
+            let padding = offset.next_multiple_of(I::LOOP_ALIGNMENT) - offset;
             I::pad(&mut self.buffer, padding);
         }
         // Padding before the label is executed less often than padding before the site: not by

@@ -181,7 +181,7 @@ fn constants_are_aligned_and_placed_once() {
     }
     assert_eq!(places[0], places[3]);
     assert_eq!(out.code.len(), places[1] + 16 + 8 + 8 + 4);
-    assert_eq!(out.alignment, 16);
+    assert!(out.alignment.is_multiple_of(16));
 }
 
 /// The targets of a table at `table`, which has `count` of them.
