@@ -342,20 +342,28 @@ impl<'a, I: Isa> Selector<'a, I> {
             let label = self.out.new_label();
             self.s.block_labels.push(label);
         }
-        self.mark_constants();
+        self.mark_definitions();
         self.incoming_params();
     }
 
-    fn mark_constants(&mut self) {
+    /// Constants are made where they are needed; results of calls are hinted to where they come back.
+    fn mark_definitions(&mut self) {
         for &block in &self.an.order {
             for inst in self.func.block_insts(block) {
-                if matches!(
-                    self.func.inst(inst),
+                match self.func.inst(inst) {
                     InstData::UnaryImm { .. }
-                        | InstData::UnaryIeee32 { .. }
-                        | InstData::UnaryIeee64 { .. }
-                ) {
-                    self.s.vals[self.func.first_result(inst).index()].constant = true;
+                    | InstData::UnaryIeee32 { .. }
+                    | InstData::UnaryIeee64 { .. } => {
+                        self.s.vals[self.func.first_result(inst).index()].constant = true;
+                    }
+                    InstData::Call { .. } | InstData::CallIndirect { .. } => {
+                        if let Some(v) = self.func.inst_results(inst).next() {
+                            let class = Self::class(self.func.value_type(v));
+                            let r = I::result_regs(class)[0];
+                            self.s.vals[v.index()].hint = r.index() as u8;
+                        }
+                    }
+                    _ => {}
                 }
             }
         }

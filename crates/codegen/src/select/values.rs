@@ -377,6 +377,22 @@ impl<I: Isa> Selector<'_, I> {
         state.reg == NO_REG && !state.constant
     }
 
+    /// How well `v` suits [`Selector::tie`] to `dst`: 0 if that takes a move, else more the less it keeps
+    /// `v` from where it is to be above.
+    #[inline]
+    pub(crate) fn tie_affinity(&self, dst: PReg, v: Value) -> u8 {
+        let state = self.s.vals[self.repr(v).index()];
+        if state.reg != NO_REG || state.constant {
+            0
+        } else if state.hint == NO_REG {
+            2
+        } else if state.hint == dst.index() as u8 {
+            3
+        } else {
+            1
+        }
+    }
+
     /// Bring the tied operand to its register, above the instruction.
     pub(crate) fn finish_tie(&mut self, tied: Tied) {
         let Some(v) = tied.from else { return };

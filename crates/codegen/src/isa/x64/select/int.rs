@@ -41,10 +41,8 @@ fn two_address(cx: &mut Cx<'_>, op: Alu, v: Value, x: Value, y: Value, commutes:
     }
     // The operand that ends here takes the result's register; a load is best the other one.
     let swap = commutes
-        && (cx
-            .fusible(x)
-            .is_some_and(|d| cx.func.opcode(d) == Opcode::Load)
-            || (!cx.dies_here(x) && cx.dies_here(y) && cx.fusible(y).is_none()));
+        && (is_op(cx, x, Opcode::Load)
+            || (cx.tie_affinity(dst, x) < cx.tie_affinity(dst, y) && !is_op(cx, y, Opcode::Load)));
     let (x, y) = if swap { (y, x) } else { (x, y) };
     let tied = cx.tie(dst, x);
     match use_rm(cx, y) {
@@ -229,11 +227,9 @@ fn mul(cx: &mut Cx<'_>, v: Value, x: Value, y: Value) {
             imm,
         });
     }
-    let (x, y) = if !cx.dies_here(x) && cx.dies_here(y) {
-        (y, x)
-    } else {
-        (x, y)
-    };
+    let swap = is_op(cx, x, Opcode::Load)
+        || (cx.tie_affinity(dst, x) < cx.tie_affinity(dst, y) && !is_op(cx, y, Opcode::Load));
+    let (x, y) = if swap { (y, x) } else { (x, y) };
     let tied = cx.tie(dst, x);
     match use_rm(cx, y) {
         Rm::Reg(src) => cx.emit(Inst::ImulRR { size, dst, src }),
