@@ -8,7 +8,8 @@
 //! (and, as this is a new instance of the value, nowhere else), an edge renames arguments to
 //! parameters, and where paths meet the sets are intersected. Each noted use must then find its
 //! value, and an instruction that reads a register which holds neither an operand nor a temporary
-//! of its group is reported. So is one that reads flags where a constant was made meanwhile that spoils them.
+//! of its group is reported. So is one that reads flags where a constant was made meanwhile that spoils them, or
+//! that are left by another chunk.
 //!
 //! It is compiled into builds with debug assertions and with the feature `checker`.
 
@@ -223,7 +224,8 @@ impl<I: Check> Checker<'_, I> {
         // Notes are in the order in which they were made: upwards, like the instructions.
         let mut next = notes.len();
         let mut cx = Meaning::default();
-        let mut flags_spoilt = false;
+        // A chunk may be entered from several others, which leave different flags.
+        let mut flags_spoilt = true;
         let mut at = chunk.insts.end;
         loop {
             while next > 0 && notes[next - 1].at == at {

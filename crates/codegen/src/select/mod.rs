@@ -555,6 +555,8 @@ impl<'a, I: Isa> Selector<'a, I> {
 
     fn begin_chunk(&mut self) {
         self.chunk_start = self.out.insts.len() as u32;
+        // What stands below may be reached from elsewhere.
+        self.zero_test = None;
     }
 
     fn end_chunk(&mut self, label: Label, loop_header: bool) {
