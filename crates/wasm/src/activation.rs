@@ -204,6 +204,28 @@ pub(crate) unsafe fn run_for_guest<R>(
     }
 }
 
+/// Run `f`, a function that the guest calls, which does not panic and needs next to no stack: that is
+/// much less work.
+///
+/// # Safety
+/// As for [`run_for_guest`].
+pub(crate) unsafe fn run_leaf_for_guest(
+    context: *mut VMStoreContext,
+    f: impl FnOnce() -> Result<(), TrapKind>,
+) {
+    // SAFETY: the guest is running, so its store has an activation.
+    let stack = unsafe { &*(*(*context).activation).stack };
+    let result = if stack.remaining(arch::stack_pointer()) < ENTRY_ROOM {
+        Err(TrapKind::StackOverflow)
+    } else {
+        f()
+    };
+    if let Err(kind) = result {
+        // SAFETY: as the caller says; nothing is left to be dropped in this frame.
+        unsafe { end(context, Unwind::Trap(kind)) }
+    }
+}
+
 /// Run `f`, which compiles a function that the guest calls. Its error or panic ends the guest's call.
 ///
 /// # Safety

@@ -12,10 +12,10 @@ macro_rules! for_each_builtin {
         $m! {
             /// Grow a memory by `delta` pages; its old number of pages, or -1 if it cannot grow.
             memory_grow(memory: i32, delta: i32) -> i32;
-            /// Copy `len` bytes.
-            memory_copy(dst_memory: i32, src_memory: i32, dst: i32, src: i32, len: i32) -> none;
-            /// Set `len` bytes to the low byte of `value`.
-            memory_fill(memory: i32, dst: i32, value: i32, len: i32) -> none;
+            /// Copy `len` bytes. The memories are `*const VMMemory`.
+            memory_copy(dst_memory: i64, src_memory: i64, dst: i32, src: i32, len: i32) -> none;
+            /// Set `len` bytes to the low byte of `value`. The memory is a `*const VMMemory`.
+            memory_fill(memory: i64, dst: i32, value: i32, len: i32) -> none;
             /// Copy `len` bytes of a data segment.
             memory_init(memory: i32, segment: i32, dst: i32, src: i32, len: i32) -> none;
             /// Empty a data segment.

@@ -1,6 +1,6 @@
 //! The functions of the runtime that compiled code calls; `builtins` lists them.
 
-use crate::activation::run_for_guest;
+use crate::activation::{run_for_guest, run_leaf_for_guest};
 use crate::builtins::for_each_builtin;
 use crate::store::StoreOpaque;
 use crate::vmctx::{VMMemory, VMStoreContext, instance_of};
@@ -23,6 +23,15 @@ pub(crate) fn table() -> *const unsafe extern "C" fn() {
     TABLE.as_ptr()
 }
 
+/// What a store's contexts share.
+///
+/// # Safety
+/// `context` is that of an instance.
+unsafe fn store_context(context: *mut u8) -> *mut VMStoreContext {
+    // SAFETY: the first word of a context points to it.
+    unsafe { *context.cast() }
+}
+
 /// Run `f` with the store and the number of the instance that a context belongs to.
 ///
 /// # Safety
@@ -31,20 +40,12 @@ unsafe fn with_instance<R>(
     context: *mut u8,
     f: impl FnOnce(&mut StoreOpaque, usize) -> Result<R, TrapKind>,
 ) -> R {
-    // SAFETY: the first word of a context points to that of its store.
+    // SAFETY: as the caller says.
     unsafe {
-        let store_context = *context.cast::<*mut VMStoreContext>();
-        run_for_guest(store_context, |store| {
+        run_for_guest(store_context(context), |store| {
             Ok(f(&mut *store, instance_of(context))?)
         })
     }
-}
-
-/// The description of a memory of an instance.
-fn memory(store: &StoreOpaque, instance: usize, memory: u32) -> VMMemory {
-    let memory = store.instances[instance].memories[memory as usize];
-    // SAFETY: descriptions are valid as long as the store.
-    unsafe { memory.get(store).vm().read() }
 }
 
 /// The address of a range of a memory.
@@ -68,28 +69,34 @@ unsafe extern "C" fn memory_grow(context: *mut u8, memory: u32, delta: u32) -> u
 
 unsafe extern "C" fn memory_copy(
     context: *mut u8,
-    dst_memory: u32,
-    src_memory: u32,
+    dst_memory: *const VMMemory,
+    src_memory: *const VMMemory,
     dst: u32,
     src: u32,
     len: u32,
 ) {
-    // SAFETY: called by the guest; both ranges are inside their memories.
+    // SAFETY: called by the guest, with its memories; both ranges are inside them.
     unsafe {
-        with_instance(context, |store, instance| {
-            let src = bytes(&memory(store, instance, src_memory), src, len)?;
-            let dst = bytes(&memory(store, instance, dst_memory), dst, len)?;
+        run_leaf_for_guest(store_context(context), || {
+            let src = bytes(&*src_memory, src, len)?;
+            let dst = bytes(&*dst_memory, dst, len)?;
             ptr::copy(src, dst, len as usize);
             Ok(())
         });
     }
 }
 
-unsafe extern "C" fn memory_fill(context: *mut u8, index: u32, dst: u32, value: u32, len: u32) {
-    // SAFETY: called by the guest; the range is inside the memory.
+unsafe extern "C" fn memory_fill(
+    context: *mut u8,
+    memory: *const VMMemory,
+    dst: u32,
+    value: u32,
+    len: u32,
+) {
+    // SAFETY: called by the guest, with its memory; the range is inside it.
     unsafe {
-        with_instance(context, |store, instance| {
-            let dst = bytes(&memory(store, instance, index), dst, len)?;
+        run_leaf_for_guest(store_context(context), || {
+            let dst = bytes(&*memory, dst, len)?;
             ptr::write_bytes(dst, value as u8, len as usize);
             Ok(())
         });

@@ -11,7 +11,7 @@ use nopal_ir::{Endianness, InstData, MemFlags, Type, Value, ValueDef};
 use wasmparser::MemArg;
 
 /// An access to linear memory.
-const ACCESS: MemFlags = MemFlags::new().with_endianness(Endianness::Little);
+pub(super) const ACCESS: MemFlags = MemFlags::new().with_endianness(Endianness::Little);
 
 /// log2 of the size of a page.
 const PAGE_SHIFT: i64 = 16;
@@ -80,7 +80,7 @@ impl Translator<'_> {
     }
 
     /// The `VMMemory` of a memory: an address and an offset.
-    fn memory_record(&mut self, index: u32) -> (Value, i32) {
+    pub(super) fn memory_record(&mut self, index: u32) -> (Value, i32) {
         match self.info.defined_memory(index) {
             Some(index) => (self.vmctx, self.info.offsets.memory(index)),
             None => {
@@ -92,18 +92,23 @@ impl Translator<'_> {
 
     /// Pop the address operand of an access: an address and an offset for the IR.
     fn address(&mut self, memarg: MemArg) -> (Value, i32) {
-        let base = self.memory_base.expect("validated memory");
         let index = self.pop();
+        self.address_at(index, memarg.offset)
+    }
+
+    /// The address that is `offset` beyond an `i32`: an address and an offset for the IR.
+    pub(super) fn address_at(&mut self, index: Value, offset: u64) -> (Value, i32) {
+        let base = self.memory_base.expect("validated memory");
         if let Some(index) = self.constant(index)
-            && let Ok(offset) = i32::try_from(u64::from(index) + memarg.offset)
+            && let Ok(offset) = i32::try_from(u64::from(index) + offset)
         {
             return (base, offset);
         }
         let index = self.b.uextend(Type::I64, index);
-        match i32::try_from(memarg.offset) {
+        match i32::try_from(offset) {
             Ok(offset) => (self.b.iadd(base, index), offset),
             Err(_) => {
-                let offset = self.iconst_i64(memarg.offset as i64);
+                let offset = self.iconst_i64(offset as i64);
                 let index = self.b.iadd(index, offset);
                 (self.b.iadd(base, index), 0)
             }
@@ -111,7 +116,7 @@ impl Translator<'_> {
     }
 
     /// The value of an `i32`, if it is known.
-    fn constant(&self, value: Value) -> Option<u32> {
+    pub(super) fn constant(&self, value: Value) -> Option<u32> {
         let func = &self.b.func;
         match func.value_def(func.resolve(value)) {
             ValueDef::Result(inst, _) => match *func.inst(inst) {
@@ -136,16 +141,6 @@ impl Translator<'_> {
     pub(super) fn visit_memory_grow(&mut self, memory: u32) {
         self.begin_builtin_args(&[memory]);
         self.call_builtin(Builtin::memory_grow, 1);
-    }
-
-    pub(super) fn visit_memory_copy(&mut self, dst: u32, src: u32) {
-        self.begin_builtin_args(&[dst, src]);
-        self.call_builtin(Builtin::memory_copy, 3);
-    }
-
-    pub(super) fn visit_memory_fill(&mut self, memory: u32) {
-        self.begin_builtin_args(&[memory]);
-        self.call_builtin(Builtin::memory_fill, 3);
     }
 
     pub(super) fn visit_memory_init(&mut self, segment: u32, memory: u32) {

@@ -6,6 +6,7 @@
 //!
 //! The translator relies on validation: operands exist and have the right types, indices are in range.
 
+mod bulk;
 mod call;
 mod control;
 mod memory;

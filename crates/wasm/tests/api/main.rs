@@ -1,5 +1,6 @@
 //! The public interface.
 
+mod bulk;
 mod cache;
 mod calls;
 mod common;

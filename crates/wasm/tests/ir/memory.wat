@@ -84,30 +84,31 @@
 ;;!     @0079   return v11
 ;;! }
 ;;! function u0:4(i64 vmctx, i32, i32, i32) fast {
-;;!     sig0 = (i64 vmctx, i32, i32, i32, i32, i32) system_v
-;;!     sig1 = (i64 vmctx, i32, i32, i32, i32) system_v
+;;!     sig0 = (i64 vmctx, i64, i64, i32, i32, i32) system_v
+;;!     sig1 = (i64 vmctx, i64, i32, i32, i32) system_v
 ;;!     sig2 = (i64 vmctx, i32, i32, i32, i32, i32) system_v
 ;;!     sig3 = (i64 vmctx, i32) system_v
 ;;!
 ;;! block0(v0: i64, v1: i32, v2: i32, v3: i32):
 ;;!     @007b   v4 = load.i64 notrap aligned readonly can_move v0+24
-;;!     @0082   v5 = iconst.i32 0
-;;!     @0082   v6 = iconst.i32 0
+;;!     @0082   v5 = iconst.i64 24
+;;!     @0082   v6 = iadd v0, v5  ; v5 = 24
 ;;!     @0082   v7 = load.i64 notrap aligned readonly can_move v0+8
 ;;!     @0082   v8 = load.i64 notrap aligned readonly can_move v7+8
-;;!     @0082   call_indirect sig0, v8(v0, v5, v6, v1, v2, v3)  ; v5 = 0, v6 = 0
-;;!     @008c   v9 = iconst.i32 0
-;;!     @008c   v10 = load.i64 notrap aligned readonly can_move v0+8
-;;!     @008c   v11 = load.i64 notrap aligned readonly can_move v10+16
-;;!     @008c   call_indirect sig1, v11(v0, v9, v1, v2, v3)  ; v9 = 0
-;;!     @0095   v12 = iconst.i32 0
+;;!     @0082   call_indirect sig0, v8(v0, v6, v6, v1, v2, v3)
+;;!     @008c   v9 = iconst.i64 24
+;;!     @008c   v10 = iadd v0, v9  ; v9 = 24
+;;!     @008c   v11 = load.i64 notrap aligned readonly can_move v0+8
+;;!     @008c   v12 = load.i64 notrap aligned readonly can_move v11+16
+;;!     @008c   call_indirect sig1, v12(v0, v10, v1, v2, v3)
 ;;!     @0095   v13 = iconst.i32 0
-;;!     @0095   v14 = load.i64 notrap aligned readonly can_move v0+8
-;;!     @0095   v15 = load.i64 notrap aligned readonly can_move v14+24
-;;!     @0095   call_indirect sig2, v15(v0, v12, v13, v1, v2, v3)  ; v12 = 0, v13 = 0
-;;!     @0099   v16 = iconst.i32 0
-;;!     @0099   v17 = load.i64 notrap aligned readonly can_move v0+8
-;;!     @0099   v18 = load.i64 notrap aligned readonly can_move v17+32
-;;!     @0099   call_indirect sig3, v18(v0, v16)  ; v16 = 0
+;;!     @0095   v14 = iconst.i32 0
+;;!     @0095   v15 = load.i64 notrap aligned readonly can_move v0+8
+;;!     @0095   v16 = load.i64 notrap aligned readonly can_move v15+24
+;;!     @0095   call_indirect sig2, v16(v0, v13, v14, v1, v2, v3)  ; v13 = 0, v14 = 0
+;;!     @0099   v17 = iconst.i32 0
+;;!     @0099   v18 = load.i64 notrap aligned readonly can_move v0+8
+;;!     @0099   v19 = load.i64 notrap aligned readonly can_move v18+32
+;;!     @0099   call_indirect sig3, v19(v0, v17)  ; v17 = 0
 ;;!     @009c   return
 ;;! }
