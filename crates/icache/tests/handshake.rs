@@ -105,29 +105,33 @@ fn restore_signals(mask: &libc::sigset_t) {
     assert_eq!(result, 0);
 }
 
+/// However fast threads come and go, broadcasts end.
 #[test]
 fn threads_come_and_go() {
+    /// The most threads that may have started when the last broadcast ends: then no more do.
+    const THREADS: usize = 100_000;
     prefer_handshake();
     let (stop, started) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..6 {
             scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
+                let more = || started.fetch_add(2, Ordering::Relaxed) < THREADS;
+                while !stop.load(Ordering::Relaxed) && more() {
                     let child = thread::spawn(|| {
                         // Its own child outlives it.
                         thread::spawn(|| thread::sleep(Duration::from_micros(200)))
                     });
-                    started.fetch_add(2, Ordering::Relaxed);
                     child.join().unwrap().join().unwrap();
                 }
             });
         }
         let _stop = StopOnDrop(&stop);
         let mut broadcasts = 0;
-        while broadcasts < 50 || started.load(Ordering::Relaxed) < 100 {
+        while broadcasts < 200 || started.load(Ordering::Relaxed) < 1000 {
             sync_core();
             broadcasts += 1;
         }
+        assert!(started.load(Ordering::Relaxed) < THREADS);
     });
     store_buffering(50);
 }

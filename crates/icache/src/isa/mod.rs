@@ -8,7 +8,7 @@
 //! | `cache_maintenance()` | what `clear` does, for logs |
 //! | `FRESH_CODE_NEEDS_BROADCAST` | whether other cores need an event before they run code at addresses they never fetched |
 //! | `KERNEL_EXIT_SYNCHRONIZES` | whether every return from the kernel to user mode is such an event |
-//! | `BARRIER_FOLLOWS_THREAD` | whether a thread that executed `barrier` may be moved to another core by the kernel and run there |
+//! | `BARRIER_FOLLOWS_THREAD` | whether a thread that executed `barrier` may be moved to another core by the kernel and run there, and a thread that is created later may run without one |
 //! | `FLUSH_CALL` | a system call that reaches all cores of the process, if the kernel has one for this architecture |
 
 // The last three are asked only where threads are reached by signals or by that system call.

@@ -11,37 +11,22 @@
 //!    ([`isa::KERNEL_EXIT_SYNCHRONIZES`]), and it was seen inside the kernel and off its core after
 //!    t₀: whatever it executes next in user mode comes after the event. This covers threads that
 //!    block the signal; or
-//! 3. it was created by a thread to which this applied at that time, or which never ran in user
-//!    mode before t₀.
+//! 3. it was created after t₀. It first runs when a core's kernel switches to it, as if it came
+//!    there from another core: see below.
 //!
-//! # Why no thread is missed
-//!
-//! Linux lists threads by walking a list, to whose end new threads are added, and a thread that
-//! ends leaves the list. A walk is *whole* if it ends at the end of the list. It may end early, or
-//! skip threads, only if a thread on which it stands ends meanwhile: one that it has just listed,
-//! or, when it goes on in another system call, the next one, for which it then falls back to
-//! counting the listed ones. So if all threads that were listed still exist after the walk, it was
-//! whole, and it has listed every thread that existed when it began and has not ended since.
-//!
-//! The broadcast walks until a walk was whole and found no thread that had not been synchronized
-//! before that walk began. A thread X that exists then and is in none of the lists was created
-//! during the last walk or after it. (Linux gives out numbers cyclically, so none comes back within
-//! a broadcast.) Its creator was either in the list, hence synchronized before it created X, or is
-//! such a thread X itself, created earlier; and so on to one that was in the list. That is case 3
-//! for X.
-//!
-//! On other systems a list is a snapshot, taken while nothing changes: always whole.
-//!
-//! Where every first entry into user mode is an exit from the kernel that synchronizes, it suffices
-//! that a walk was whole, since threads created after t₀ need nothing. Elsewhere a program that
-//! creates threads faster than they can be listed keeps the broadcast from ending, until it gives
-//! up with an error.
+//! So the broadcast is over when the threads that the system had at one time after t₀ have been
+//! asked and have answered, or have ended. How they are found, and none of them missed, is up to
+//! `each` in the system's module `threads`; however fast others come and go, they are left alone.
+//! A thread that is not among them was added to the system's table of threads later, under the lock
+//! under which that was read, and so sees what was stored before t₀.
 //!
 //! # Moving between cores
 //!
 //! The barrier is an act of the core on which a thread happens to be. Before the thread runs on
 //! another core, that core has passed through the kernel's switch to it, and fetches its
-//! instructions after that. On architectures of case 2 this is an event by the manual. On x86 the
+//! instructions after that. What that core did before, or which thread ran there, makes no
+//! difference; nor does it for a new thread, of which no core has fetched anything before the
+//! switch to it. On architectures of case 2 this is an event by the manual. On x86 the
 //! return may be a `SYSRET`, which vendors do not call serializing; there this mechanism relies on
 //! what a core has in flight belonging to one stream of instructions, and on the switch being
 //! longer than any pipeline. On RISC-V it would be wrong, for an instruction cache stays behind
@@ -196,16 +181,13 @@ pub(super) fn sync_core() -> Result<(), Error> {
         signal,
         generation: GENERATION.fetch_add(tids::MASK + 1, Ordering::Relaxed),
         patience: Patience::new(),
-        found: 0,
         pending: 0,
-        missed: 0,
     };
-    while !broadcast.pass()? {
-        if broadcast.patience.is_over() {
-            return Err(Error::Broadcast {
-                errno: libc::EAGAIN,
-            });
-        }
+    threads::each(|tid| broadcast.visit(tid))?;
+    broadcast.wait_for_all()?;
+    if !TIDS.contains(broadcast.me) {
+        // The list is of another PID namespace than system calls are.
+        return Err(Error::Unsupported { errno: libc::ESRCH });
     }
     fence(Ordering::SeqCst);
     Ok(())
@@ -217,22 +199,15 @@ struct Broadcast {
     signal: c_int,
     generation: usize,
     patience: Patience,
-    /// Threads that this walk found, and none before it.
-    found: usize,
     /// Requests that have not been waited for.
     pending: usize,
-    /// Walks that did not come by this thread.
-    missed: u32,
 }
-
-/// So many walks may end early, as they do when threads come and go, before they come by this thread.
-const MAX_MISSED: u32 = 100;
 
 impl From<Errno> for Error {
     /// Threads cannot be listed.
     fn from(Errno(errno): Errno) -> Error {
         match errno {
-            libc::ENOENT | libc::ENOSYS | libc::EPERM | libc::EACCES => {
+            libc::ENOENT | libc::ENOSYS | libc::EPERM | libc::EACCES | libc::ESRCH => {
                 Error::Unsupported { errno }
             }
             _ => Error::Broadcast { errno },
@@ -241,23 +216,6 @@ impl From<Errno> for Error {
 }
 
 impl Broadcast {
-    /// One walk over all threads. Whether it was the last one needed.
-    fn pass(&mut self) -> Result<bool, Error> {
-        self.found = 0;
-        threads::each(|tid| self.visit(tid))?;
-        let whole = TIDS.retain(threads::exists);
-        self.wait_for_all()?;
-        if !TIDS.contains(self.me) {
-            self.missed += 1;
-            return match self.missed {
-                // The list is of another PID namespace than system calls are.
-                MAX_MISSED => Err(Error::Unsupported { errno: libc::ESRCH }),
-                _ => Ok(false),
-            };
-        }
-        Ok(whole && (self.found == 0 || isa::KERNEL_EXIT_SYNCHRONIZES))
-    }
-
     /// Asks a thread that has not been asked before.
     fn visit(&mut self, tid: u32) -> Result<(), Error> {
         if !TIDS
@@ -266,7 +224,6 @@ impl Broadcast {
         {
             return Ok(());
         }
-        self.found += 1;
         let needless =
             tid == self.me || isa::KERNEL_EXIT_SYNCHRONIZES && presence(tid)? != Presence::Running;
         if needless {
@@ -304,14 +261,14 @@ impl Broadcast {
                     break;
                 }
                 let tid = (asked & tids::MASK) as u32;
-                if self.patience.pause_is_long() {
-                    if needs_no_answer(tid)? {
-                        request.store(0, Ordering::Relaxed);
-                        break;
-                    }
-                    if self.patience.is_over() || blocks(tid, self.signal, &mut blocked)? {
-                        return Err(Error::Unresponsive { thread: tid });
-                    }
+                if self.patience.is_time_to_look() && needs_no_answer(tid)? {
+                    request.store(0, Ordering::Relaxed);
+                    break;
+                }
+                if self.patience.pause_is_long()
+                    && (self.patience.is_over() || blocks(tid, self.signal, &mut blocked)?)
+                {
+                    return Err(Error::Unresponsive { thread: tid });
                 }
                 self.patience.pause();
             }

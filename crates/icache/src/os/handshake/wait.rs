@@ -34,6 +34,11 @@ impl Patience {
         self.pauses = 0;
     }
 
+    /// Whether it is time to ask whether there is anything to wait for: rarely at first.
+    pub(super) fn is_time_to_look(&self) -> bool {
+        self.pauses.is_power_of_two() || self.pause_is_long()
+    }
+
     /// Whether it is time to ask why it takes so long.
     pub(super) fn pause_is_long(&self) -> bool {
         self.pauses >= SHORT

@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use crate::os::{ClearCache, handshake};
 use crate::{Broadcast, Error, Preference, Reason, isa};
 
+mod list;
 mod membarrier;
 pub(in crate::os) mod threads;
 

@@ -1,14 +1,19 @@
 //! The threads of this process, from `/proc/self/task`, without allocation.
 
 use core::ffi::{CStr, c_int};
+use core::mem;
+use core::ops::Range;
 
+use super::list::{Directory, Entry, visit_all};
 use super::{check, errno, word};
 use crate::os::handshake::Presence;
 
 /// Room for the entries of some 250 threads per system call, on the caller's stack.
 const LISTING: usize = 8192;
 
-// `struct linux_dirent64`: where the length of the entry and its name are.
+// `struct linux_dirent64`: where the position of the next entry, the length of this one and its name
+// are.
+const ENTRY_NEXT: usize = 8;
 const ENTRY_LENGTH: usize = 16;
 const ENTRY_NAME: usize = 19;
 
@@ -72,51 +77,82 @@ pub(in crate::os) fn offered() -> Result<(), i32> {
     open_listing().map(|_| ())
 }
 
-/// Aligned as the kernel writes its entries.
-#[repr(align(8))]
-struct Listing([u8; LISTING]);
-
-/// Calls `visit` with every thread, in the order of the kernel's list of them, to whose end new
-/// threads are added.
+/// Calls `visit` with every thread that is there now and has not ended when this returns. Others
+/// may be visited, and each more than once.
 pub(in crate::os) fn each<E: From<Errno>>(
-    mut visit: impl FnMut(u32) -> Result<(), E>,
+    visit: impl FnMut(u32) -> Result<(), E>,
 ) -> Result<(), E> {
-    let file = open_listing().map_err(Errno)?;
-    let mut listing = Listing([0; LISTING]);
-    loop {
-        let buffer = listing.0.as_mut_ptr();
-        // SAFETY: the kernel writes at most LISTING bytes to the buffer.
-        let read = unsafe {
-            libc::syscall(
-                libc::SYS_getdents64,
-                word(file.0),
-                buffer,
-                word(LISTING as c_int),
-            )
-        };
-        let length = check(read).map_err(Errno)? as usize;
-        if length == 0 {
-            return Ok(());
-        }
-        let mut rest = &listing.0[..length];
-        while let Some((name, after)) = split_entry(rest) {
-            if let Some(tid) = parse_tid(name) {
-                visit(tid)?;
-            }
-            rest = after;
-        }
-    }
+    let mut tasks = Tasks {
+        file: open_listing().map_err(Errno)?,
+        buffer: Buffer([0; LISTING]),
+        listed: 0..0,
+        position: 0,
+    };
+    visit_all(&mut tasks, visit)
 }
 
 /// An error number on its way to becoming an error.
 pub(in crate::os) struct Errno(pub(in crate::os) i32);
 
-/// The name of the first entry, with what follows it in its record, and the entries after it.
+/// `/proc/self/task`, being listed.
+struct Tasks {
+    file: File,
+    buffer: Buffer,
+    /// What is left of the last call's entries in the buffer.
+    listed: Range<usize>,
+    /// The position of the first of these.
+    position: i64,
+}
+
+/// Aligned as the kernel writes its entries.
+#[repr(align(8))]
+struct Buffer([u8; LISTING]);
+
+impl Directory for Tasks {
+    fn count(&mut self) -> Result<usize, Errno> {
+        // Up to the field there are twenty numbers and the name.
+        let mut text = [0; 640];
+        match read(current(), c"stat", &mut text).map_err(Errno)? {
+            Some(stat) => parse_thread_count(stat).ok_or(Errno(libc::ENOSYS)),
+            // The directory is of another PID namespace than system calls are.
+            None => Err(Errno(libc::ESRCH)),
+        }
+    }
+
+    fn list(&mut self, position: i64) -> Result<(), Errno> {
+        self.listed = 0..0;
+        self.position = position;
+        let offset = libc::off_t::try_from(position).map_err(|_| Errno(libc::EOVERFLOW))?;
+        // SAFETY: takes integers.
+        let result = unsafe { libc::lseek(self.file.0, offset, libc::SEEK_SET) };
+        if result == -1 {
+            return Err(Errno(errno()));
+        }
+        let (file, room) = (word(self.file.0), word(LISTING as c_int));
+        let buffer = self.buffer.0.as_mut_ptr();
+        // SAFETY: the kernel writes at most LISTING bytes to the buffer.
+        let read = unsafe { libc::syscall(libc::SYS_getdents64, file, buffer, room) };
+        self.listed = 0..check(read).map_err(Errno)? as usize;
+        Ok(())
+    }
+
+    fn next(&mut self) -> Option<Entry> {
+        let entries = self.buffer.0.get(self.listed.clone())?;
+        let (entry, rest) = split_entry(entries)?;
+        let next = entry.get(ENTRY_NEXT..)?.first_chunk()?;
+        let position = mem::replace(&mut self.position, i64::from_ne_bytes(*next));
+        self.listed.start = self.listed.end - rest.len();
+        Some(Entry {
+            tid: parse_tid(entry.get(ENTRY_NAME..)?).unwrap_or(0),
+            position,
+        })
+    }
+}
+
+/// The first entry, and the ones after it.
 fn split_entry(entries: &[u8]) -> Option<(&[u8], &[u8])> {
-    let length = entries.get(ENTRY_LENGTH..ENTRY_LENGTH + 2)?;
-    let length = usize::from(u16::from_ne_bytes([length[0], length[1]]));
-    let (entry, rest) = entries.split_at_checked(length)?;
-    Some((entry.get(ENTRY_NAME..)?, rest))
+    let length = entries.get(ENTRY_LENGTH..)?.first_chunk()?;
+    entries.split_at_checked(u16::from_ne_bytes(*length).into())
 }
 
 /// The number that a name ending with a zero byte is; `.` and `..` are none.
@@ -209,11 +245,22 @@ fn parse_blocked(status: &[u8]) -> u128 {
     })
 }
 
-/// `TID (NAME) STATE …`, where the name may contain anything. What is not known counts as running.
+/// A field of `TID (NAME) STATE …`, where the name may contain anything; the state is field 3.
+fn stat_field(stat: &[u8], number: usize) -> Option<&[u8]> {
+    let name_end = stat.iter().rposition(|&byte| byte == b')')?;
+    let mut fields = stat.get(name_end + 2..)?.split(|&byte| byte == b' ');
+    fields.nth(number - 3)
+}
+
+/// `num_threads`, the twentieth field.
+fn parse_thread_count(stat: &[u8]) -> Option<usize> {
+    let digits = stat_field(stat, 20)?;
+    str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// What is not known counts as running.
 fn parse_state(stat: &[u8]) -> Presence {
-    let name_end = stat.iter().rposition(|&byte| byte == b')');
-    let state = name_end.and_then(|end| stat.get(end + 2));
-    match state {
+    match stat_field(stat, 3).and_then(<[u8]>::first) {
         Some(b'S' | b'D' | b'T' | b't') => Presence::InKernel,
         Some(b'Z' | b'X' | b'x') => Presence::Gone,
         _ => Presence::Running,
@@ -279,25 +326,51 @@ mod tests {
     }
 
     #[test]
+    fn threads_are_counted() {
+        let stat = b"12 (a) b) (c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 77 18 19";
+        assert_eq!(parse_thread_count(stat), Some(77));
+        assert_eq!(parse_thread_count(b"12 (a) S 1 2"), None);
+        assert_eq!(parse_thread_count(b""), None);
+    }
+
+    /// More than are listed by one system call, and all of them stay.
+    #[test]
+    fn many_threads_are_listed() {
+        use std::sync::Barrier;
+        use std::thread;
+        use std::vec::Vec;
+
+        const THREADS: usize = 600;
+        let (ready, end) = (Barrier::new(THREADS + 1), Barrier::new(THREADS + 1));
+        thread::scope(|scope| {
+            let start = |_| scope.spawn(|| (current(), ready.wait(), end.wait()).0);
+            let threads: Vec<_> = (0..THREADS).map(start).collect();
+            ready.wait();
+            let mut listed = Vec::new();
+            let outcome: Result<(), Errno> = each(|tid| {
+                listed.push(tid);
+                Ok(())
+            });
+            end.wait();
+            assert!(outcome.is_ok());
+            for thread in threads {
+                assert!(listed.contains(&thread.join().unwrap()));
+            }
+        });
+    }
+
+    #[test]
     fn this_thread_is_listed_and_running() {
         let mut seen = 0;
-        let listed: Result<(), TestError> = each(|tid| {
+        let listed: Result<(), Errno> = each(|tid| {
             seen += u32::from(tid == current());
             Ok(())
         });
         assert!(listed.is_ok());
-        assert_eq!(seen, 1);
+        assert!(seen >= 1);
         assert_eq!(presence(current()), Ok(Presence::Running));
         assert!(exists(current()));
         assert!(!exists(i32::MAX as u32));
         assert_eq!(presence(i32::MAX as u32), Ok(Presence::Gone));
-    }
-
-    struct TestError;
-
-    impl From<Errno> for TestError {
-        fn from(_: Errno) -> TestError {
-            TestError
-        }
     }
 }
