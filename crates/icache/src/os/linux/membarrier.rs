@@ -45,6 +45,12 @@ pub(super) fn sync_core() -> Result<(), Error> {
     }
 }
 
+/// The same, if nothing stands in the way; returns whether it was done.
+#[inline]
+pub(super) fn try_sync_core() -> bool {
+    membarrier(SYNC_CORE).is_ok()
+}
+
 /// What the kernel says it offers.
 pub(super) fn offered() -> Result<(), Error> {
     match membarrier(QUERY) {

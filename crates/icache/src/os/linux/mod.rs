@@ -156,6 +156,7 @@ impl Mechanism {
 }
 
 /// Does `attempt` with the chosen mechanism, and with those after it as long as each is refused.
+#[cold]
 fn with_fallback(attempt: fn(Mechanism) -> Result<(), Error>) -> Result<(), Error> {
     let mut choice = Choice::load();
     loop {
@@ -175,6 +176,10 @@ pub(crate) fn register() -> Result<(), Error> {
 }
 
 pub(crate) fn sync_core() -> Result<(), Error> {
+    // What mostly happens takes little more than the system call.
+    if matches!(Choice::load().mechanism(), Mechanism::Membarrier) && membarrier::try_sync_core() {
+        return Ok(());
+    }
     with_fallback(Mechanism::sync_core)
 }
 
