@@ -188,11 +188,7 @@ impl Drop for Code {
         let mut guard = space.lock();
         let state = &mut *guard;
         for record in state.directory.remove(self.first, self.site_count()) {
-            if record.hook != NO_HOOK
-                && let Some(hook) = state.hooks.get_mut(record.hook)
-            {
-                hook.sites_on -= 1;
-            }
+            state.hooks.move_sites(record.hook, NO_HOOK, 1);
             if record.slots != SlotList::default() {
                 state.slots.detach_all(record.slots);
             }

@@ -126,6 +126,7 @@ impl Directory {
         Some(place)
     }
 
+    #[inline]
     fn place_in(&self, code: u32, id: u32) -> Option<Place> {
         let record = self.codes.get(code as usize)?.as_ref()?;
         let index = id.checked_sub(record.first)?;

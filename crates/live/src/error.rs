@@ -64,6 +64,9 @@ pub enum Error {
     /// The hook was created by another space; nothing was changed.
     #[error("the hook belongs to another code space")]
     ForeignHook,
+    /// The last handle of a hook was dropped before sites were made to call it; nothing was changed.
+    #[error("the hook was dropped before the patch was committed")]
+    DroppedHook,
     /// Threads could not be made to see new code. Nothing was changed, except that a site whose
     /// hook was being replaced may be left off.
     #[error("code changes cannot be made visible to all threads: {0}")]

@@ -1,25 +1,25 @@
 //! Patch transactions.
 
 use std::ptr;
-use std::sync::Arc;
 
-use crate::hook::{Hook, HookCore};
+use crate::hook::Hook;
 use crate::plan::{Action, Operation};
-use crate::slots::NO_HOOK;
+use crate::slots::{HookId, NO_HOOK};
 use crate::{CodeSpace, Error, Protocol, Result, SiteId};
 
 /// Changes to sites that take effect together.
 ///
 /// Nothing happens before [`commit`](Self::commit), which performs the operations as if one after
 /// the other, with a constant number of broadcasts. Commits of one space exclude each other; they
-/// may come from any thread, also from inside a call hook, but not from a signal handler.
+/// may come from any thread, also from inside a call hook, but not from a signal handler. The hooks
+/// must still be there then: a patch keeps no handle of them.
 #[must_use = "nothing happens before `commit`"]
 pub struct Patch<'s> {
     space: &'s CodeSpace,
     protocol: Protocol,
     operations: Few<Operation>,
-    /// The hooks that operations refer to, kept alive until the commit.
-    hooks: Few<Arc<HookCore>>,
+    /// Whether an operation refers to a hook of another space.
+    foreign: bool,
 }
 
 /// A list that needs no memory for one element.
@@ -30,16 +30,24 @@ enum Few<T> {
 }
 
 impl<T> Few<T> {
+    #[inline]
     fn push(&mut self, element: T) {
         match self {
             Few::None => *self = Few::One(element),
-            Few::One(_) => {
-                if let Few::One(first) = std::mem::replace(self, Few::None) {
-                    *self = Few::Many(vec![first, element]);
-                }
-            }
-            Few::Many(elements) => elements.push(element),
+            Few::One(_) | Few::Many(_) => self.push_more(element),
         }
+    }
+
+    #[cold]
+    fn push_more(&mut self, element: T) {
+        *self = Few::Many(match std::mem::replace(self, Few::None) {
+            Few::None => vec![element],
+            Few::One(first) => vec![first, element],
+            Few::Many(mut elements) => {
+                elements.push(element);
+                elements
+            }
+        });
     }
 
     fn as_slice(&self) -> &[T] {
@@ -68,27 +76,31 @@ impl<'s> Patch<'s> {
             space,
             protocol: space.protocol(),
             operations: Few::None,
-            hooks: Few::None,
+            foreign: false,
         }
     }
 
     /// Makes an off site call `hook`. If it calls this hook already, nothing changes; if it calls
     /// another one, the commit fails with [`Error::SiteInUse`].
+    #[inline]
     pub fn enable(&mut self, site: SiteId, hook: &dyn Hook) -> &mut Self {
         self.push(Action::Enable, site, Some(hook))
     }
 
     /// Makes a site call `hook`, whatever it did before.
+    #[inline]
     pub fn retarget(&mut self, site: SiteId, hook: &dyn Hook) -> &mut Self {
         self.push(Action::Retarget, site, Some(hook))
     }
 
     /// Switches a site off, whatever it calls.
+    #[inline]
     pub fn disable(&mut self, site: SiteId) -> &mut Self {
         self.push(Action::Disable, site, None)
     }
 
     /// Switches a site off if it calls `hook`.
+    #[inline]
     pub fn release(&mut self, site: SiteId, hook: &dyn Hook) -> &mut Self {
         self.push(Action::Release, site, Some(hook))
     }
@@ -131,8 +143,11 @@ impl<'s> Patch<'s> {
         self
     }
 
+    #[inline]
     fn push(&mut self, action: Action, site: SiteId, hook: Option<&dyn Hook>) -> &mut Self {
-        self.push_all(action, [site], hook)
+        let hook = self.id_of(hook);
+        self.operations.push(Operation::new(action, site, hook));
+        self
     }
 
     fn push_all(
@@ -141,7 +156,7 @@ impl<'s> Patch<'s> {
         sites: impl IntoIterator<Item = SiteId>,
         hook: Option<&dyn Hook>,
     ) -> &mut Self {
-        let hook = hook.map_or(NO_HOOK, |hook| self.keep(hook.core()));
+        let hook = self.id_of(hook);
         let mut sites = sites.into_iter();
         let Some(site) = sites.next() else {
             return self;
@@ -157,12 +172,13 @@ impl<'s> Patch<'s> {
         self
     }
 
-    /// Keeps a hook alive until the commit; returns its id.
-    fn keep(&mut self, core: &Arc<HookCore>) -> u32 {
-        let mut kept = self.hooks.as_slice().iter().rev();
-        if !kept.any(|kept| Arc::ptr_eq(kept, core)) {
-            self.hooks.push(Arc::clone(core));
-        }
+    #[inline]
+    fn id_of(&mut self, hook: Option<&dyn Hook>) -> HookId {
+        let Some(hook) = hook else {
+            return NO_HOOK;
+        };
+        let core = hook.core();
+        self.foreign |= !ptr::eq(core.space(), self.space);
         core.id()
     }
 
@@ -175,21 +191,28 @@ impl<'s> Patch<'s> {
     /// After any error but the ones named, nothing was changed: [`Error::Unsettled`] says that
     /// everything was, [`Error::Coherence`] that sites whose hook was to be replaced may be off.
     pub fn commit(&mut self) -> Result<Commit> {
-        let outcome = self.perform();
-        self.operations = Few::None;
-        // After the lock was released: dropping the last reference to a hook takes it.
-        self.hooks = Few::None;
-        outcome
+        // The outcome is made where the caller has it: to copy it just after it was made takes long.
+        Forgetting(self).0.perform()
     }
 
     fn perform(&self) -> Result<Commit> {
-        let mut used = self.hooks.as_slice().iter();
-        if !used.all(|hook| ptr::eq(hook.space(), self.space)) {
+        if self.foreign {
             return Err(Error::ForeignHook);
         }
         self.space.check_not_forked()?;
         let mut state = self.space.lock();
         let operations = self.operations.as_slice();
         self.space.apply(&mut state, self.protocol, operations)
+    }
+}
+
+/// A patch that forgets its operations at the end.
+struct Forgetting<'p, 's>(&'p mut Patch<'s>);
+
+impl Drop for Forgetting<'_, '_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.operations = Few::None;
+        self.0.foreign = false;
     }
 }

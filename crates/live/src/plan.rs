@@ -1,5 +1,6 @@
 //! From a list of operations to edits of sites, all or nothing.
 
+use std::hint::select_unpredictable;
 use std::slice;
 use std::sync::atomic::Ordering;
 
@@ -37,6 +38,15 @@ impl Operation {
             hook,
             first: site,
             count: 1,
+        }
+    }
+
+    /// Whether its hook is one that sites can be made to call, if it is to make them.
+    #[inline]
+    fn is_possible(&self, state: &State) -> bool {
+        match self.action {
+            Action::Enable | Action::Retarget => state.hooks.has_handles(self.hook),
+            Action::Disable | Action::Release => true,
         }
     }
 
@@ -118,6 +128,9 @@ impl CodeSpace {
         protocol: Protocol,
         operations: &[Operation],
     ) -> Result<Commit> {
+        if !operations.iter().all(|one| one.is_possible(state)) {
+            return Err(Error::DroppedHook);
+        }
         if let [operation] = operations
             && operation.count == 1
         {
@@ -530,20 +543,24 @@ fn record_failure(
 #[inline]
 fn set_hooks(state: &mut State, changes: &[Change], outcome: impl Fn(&Change) -> HookId) {
     for change in changes {
-        let (to, count) = (outcome(change), change.count as usize);
-        if let Some(hook) = state.hooks.get_mut(change.from) {
-            hook.sites_on -= count;
-        }
-        let mut reaches = None;
-        if let Some(hook) = state.hooks.get_mut(to) {
-            hook.sites_on += count;
-            // The stub of a once hook has to be armed each time.
-            let armed = hook.kind == StubKind::Once;
-            reaches = Some(if armed { NO_HOOK } else { to });
-        }
-        for record in state.directory.run_mut(change.place, change.count) {
+        let to = outcome(change);
+        let count = change.count as usize;
+        let reached = state.hooks.move_sites(change.from, to, count);
+        let enter = |record: &mut SiteRecord| {
             record.hook = to;
-            record.reaches = reaches.unwrap_or(record.reaches);
+            // After a system call, processors guess badly which way the last change went.
+            record.reaches = select_unpredictable(to != NO_HOOK, reached, record.reaches);
+        };
+        match change.count {
+            1 => state
+                .directory
+                .get_mut(change.place)
+                .into_iter()
+                .for_each(enter),
+            count => {
+                let records = state.directory.run_mut(change.place, count);
+                records.iter_mut().for_each(enter);
+            }
         }
     }
 }

@@ -260,6 +260,7 @@ fn restore(memory: &mut impl Memory, edits: &[Edit], whole: impl Fn(&Edit) -> bo
 }
 
 /// One pass over the distinct lines, one broadcast.
+#[inline]
 fn settle(memory: &mut impl Memory, edits: &[Edit]) -> Result<(), nopal_icache::Error> {
     clear_lines(memory, edits)?;
     memory.broadcast()

@@ -176,10 +176,11 @@ impl CodeSpace {
     fn retire_hook(&self, id: HookId) {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let Some(record) = state.hooks.get(id) else {
+        let Some(record) = state.hooks.get_mut(id) else {
             return;
         };
-        if record.sites_on != 0 {
+        record.has_handles = false;
+        if state.hooks.sites_on(id) != 0 {
             let release = |site| Operation::new(Action::Release, site, id);
             let sites = state.directory.sites_calling(id);
             let operations: Vec<Operation> = sites.into_iter().map(release).collect();

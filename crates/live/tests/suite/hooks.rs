@@ -295,6 +295,33 @@ impl Drop for Guard {
 }
 
 #[test]
+fn a_hook_must_be_there_when_a_patch_is_committed() {
+    for protocol in PROTOCOLS {
+        let space = space(protocol);
+        let code = loop_over(2).publish(&space);
+        let [a, b] = [0, 1].map(|i| code.site(i).unwrap());
+        let [kept, dropped] = [0, 1].map(|_| space.count_hook().unwrap());
+        space.patch().enable(b, &kept).commit().unwrap();
+        let mut patch = space.patch();
+        patch.enable(a, &kept).retarget(b, &dropped);
+        let second_handle = dropped.clone();
+        drop(dropped);
+        let outcome = space.patch().retarget(b, &second_handle).commit();
+        assert_eq!(outcome.unwrap().changed, 1);
+        drop(second_handle);
+        assert!(matches!(patch.commit(), Err(Error::DroppedHook)));
+        assert_eq!([a, b].map(|site| space.is_enabled(site)), [Some(false); 2]);
+        // The operations are forgotten.
+        assert_eq!(patch.enable(a, &kept).commit().unwrap().changed, 1);
+        // Nothing calls it any more, which is all that is asked for.
+        let dropped = space.count_hook().unwrap();
+        patch.release(a, &dropped);
+        drop(dropped);
+        assert_eq!(patch.commit().unwrap().changed, 0);
+    }
+}
+
+#[test]
 fn dropping_the_last_handle_switches_the_sites_off() {
     for protocol in PROTOCOLS {
         let space = space(protocol);
