@@ -23,6 +23,7 @@ mod hook;
 mod index;
 mod isa;
 mod islands;
+mod lock;
 mod memory;
 mod os;
 mod patch;

@@ -2,11 +2,12 @@
 
 use std::ffi::c_void;
 use std::mem::ManuallyDrop;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::code::Allocation;
 use crate::counter::{Counter, CounterBlock};
 use crate::index::{CodeInfo, SiteIndex};
+use crate::lock::{Guard, Lock};
 use crate::memory::{Range, Region, Writing};
 use crate::os::{ForkGuard, PerCpu, signal};
 use crate::patch::Patch;
@@ -28,7 +29,7 @@ pub struct CodeSpace {
     index: Arc<SiteIndex>,
     /// `Some` until dropped.
     registration: ManuallyDrop<Registration>,
-    state: Mutex<State>,
+    state: Lock<State>,
     protocol: Protocol,
     vector_state: VectorState,
     /// How count stubs count per CPU, if they do.
@@ -51,7 +52,7 @@ impl CodeSpace {
         let index = Arc::new(SiteIndex::new(region.base(), region.code_len())?);
         index.cover(region.code_committed())?;
         Ok(Arc::new(CodeSpace {
-            state: Mutex::new(State::new(region.code_len())),
+            state: Lock::new(State::new(region.code_len())),
             registration: ManuallyDrop::new(Registration::new(
                 Arc::clone(&index),
                 Arc::clone(region.gate()),
@@ -174,8 +175,9 @@ impl CodeSpace {
         self.region.len()
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    #[inline]
+    pub(crate) fn lock(&self) -> Guard<'_, State> {
+        self.state.lock()
     }
 
     pub(crate) fn region(&self) -> &Region {

@@ -83,7 +83,7 @@ impl Retired {
                         "freeing a hook while broadcasts fail; it goes with its space",
                     ));
                 }
-                present => os::futex_wait(function, present),
+                present => os::futex_wait(function, present, None),
             }
         }
     }

@@ -64,7 +64,7 @@ impl Gate {
             match self.phase.load(Ordering::SeqCst) {
                 // Also if the writing ended before the signal came.
                 EXECUTABLE => return true,
-                WRITING => os::futex_wait(&self.phase, WRITING),
+                WRITING => os::futex_wait(&self.phase, WRITING, None),
                 _ => return false,
             }
         }

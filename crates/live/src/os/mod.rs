@@ -5,5 +5,5 @@ mod linux;
 
 pub(crate) use linux::{
     CodeFile, ForkGuard, PerCpu, Protection, Reservation, SignalMask, futex_wait, futex_wake_all,
-    page_size, signal,
+    futex_wake_one, page_size, signal,
 };
