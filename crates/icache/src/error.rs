@@ -21,8 +21,8 @@ pub enum Error {
         errno: i32,
     },
     /// The mechanism exists, the process is registered, and yet the broadcast failed. `ENOMEM`
-    /// (of `membarrier`) and `EAGAIN` (threads come and go too fast for a signal handshake) are
-    /// temporary.
+    /// (of `membarrier`, and of a signal handshake where threads are more than can be listed) and
+    /// `EAGAIN` (no room for another signal, for a minute) may be temporary.
     Broadcast {
         /// The error number that said so.
         errno: i32,

@@ -73,8 +73,9 @@ impl Allocation {
     /// [`addr`](Self::addr), with the given sites in ascending order, all of them off.
     ///
     /// # Errors
-    /// The bytes are too long, a site is wrong ([`Error::BadSite`]), or the code could not be made
-    /// visible to all threads.
+    /// The bytes are too long ([`Error::TooLong`]), a site is wrong ([`Error::BadSite`]), no site ids are
+    /// left, the process is a forked child, the system refuses memory, or the code could not be made
+    /// visible to all threads ([`Error::Coherence`]). The room is then given back.
     pub fn publish(self, bytes: &[u8], sites: &[SiteDesc]) -> Result<Code> {
         let Allocation { owned, len, tag } = self;
         if bytes.len() > len {

@@ -188,8 +188,11 @@ impl<'s> Patch<'s> {
     /// inside a hook that it entered before.
     ///
     /// # Errors
-    /// After any error but the ones named, nothing was changed: [`Error::Unsettled`] says that
-    /// everything was, [`Error::Coherence`] that sites whose hook was to be replaced may be off.
+    /// [`Error::UnknownSite`], [`Error::SiteInUse`], [`Error::ForeignHook`], [`Error::DroppedHook`],
+    /// [`Error::Forked`], the space has no room for stubs, or what the operating system is needed for
+    /// failed. Then nothing was changed, with two exceptions: [`Error::Unsettled`] says that everything
+    /// was, [`Error::Coherence`] that sites whose hook was to be replaced may be off. The operations are
+    /// forgotten in any case.
     pub fn commit(&mut self) -> Result<Commit> {
         // The outcome is made where the caller has it: to copy it just after it was made takes long.
         Forgetting(self).0.perform()

@@ -41,8 +41,10 @@ impl CodeSpace {
     /// Reserves a range of address space and prepares the process for changing code in it.
     ///
     /// # Errors
-    /// The system refuses the memory or forbids executable mappings; the kernel lacks the broadcast
-    /// that publishing and patching need.
+    /// [`Error::Config`] and [`Error::Unsupported`] if the configuration cannot be honoured; the system
+    /// refuses the memory or forbids executable mappings ([`Error::Memory`], [`Error::NoCodeMemory`]), or
+    /// the handler that one mapping needs ([`Error::SignalHandler`]); there is no broadcast, which
+    /// publishing and patching need ([`Error::Coherence`]).
     pub fn new(config: &SpaceConfig) -> Result<Arc<CodeSpace>> {
         nopal_icache::register()?;
         let region = config.region()?;
@@ -71,7 +73,7 @@ impl CodeSpace {
     /// `align` is a power of two of at most 4096; code is always aligned to 64 bytes at least.
     ///
     /// # Errors
-    /// [`Error::CodeSpaceFull`], [`Error::BadAlignment`], or the system has no memory.
+    /// [`Error::CodeSpaceFull`], [`Error::BadAlignment`], [`Error::Forked`], or the system has no memory.
     pub fn allocate(self: &Arc<Self>, len: usize, align: usize) -> Result<Allocation> {
         if !align.is_power_of_two() || align > 4096 {
             return Err(Error::BadAlignment(align));

@@ -90,7 +90,7 @@ impl CodeSpace {
     /// Makes a hook that counts how often each of its sites is passed.
     ///
     /// # Errors
-    /// The space has no room.
+    /// [`Error::DataSpaceFull`], [`Error::Forked`].
     pub fn count_hook(self: &Arc<Self>) -> Result<CountHook> {
         HookCore::new(self, StubKind::Count).map(CountHook::new)
     }
@@ -98,7 +98,7 @@ impl CodeSpace {
     /// Makes a hook that notes which of its sites are passed at all.
     ///
     /// # Errors
-    /// The space has no room.
+    /// [`Error::DataSpaceFull`], [`Error::Forked`].
     pub fn once_hook(self: &Arc<Self>) -> Result<OnceHook> {
         HookCore::new(self, StubKind::Once).map(OnceHook::new)
     }
@@ -110,8 +110,9 @@ impl CodeSpace {
     /// more) and what `f` needs. If it panics, the guest goes on, and `f` is not called again.
     ///
     /// # Errors
-    /// The space has no room; the processor's full vector state cannot be saved
-    /// ([`Error::Unsupported`](crate::Error::Unsupported)).
+    /// [`Error::DataSpaceFull`], [`Error::CodeSpaceFull`], [`Error::Forked`]; [`Error::Unsupported`] if
+    /// the processor's full vector state cannot be saved; the stub could not be made visible to all
+    /// threads ([`Error::Coherence`]).
     pub fn call_hook(
         self: &Arc<Self>,
         f: impl Fn(SiteId, &mut crate::SiteFrame) + Send + Sync + 'static,
@@ -132,7 +133,8 @@ impl CodeSpace {
     /// them: all of them, unless its compiler was told otherwise.
     ///
     /// # Errors
-    /// The space has no room.
+    /// [`Error::DataSpaceFull`], [`Error::CodeSpaceFull`], [`Error::Forked`]; the stub could not be made
+    /// visible to all threads ([`Error::Coherence`]).
     pub unsafe fn code_hook(self: &Arc<Self>, address: usize) -> Result<CodeHook> {
         let core = HookCore::new(self, StubKind::Code)?;
         let mut guard = self.lock();
