@@ -153,6 +153,9 @@ pub(crate) fn effects(inst: &Inst) -> Effects {
             dst, src, amount, ..
         } => e.reads(src).reads(amount).writes(dst),
         Inst::Rorx { dst, src, .. } => e.reads(src).writes(dst),
+        Inst::Andn {
+            dst, inverted, src, ..
+        } => e.reads(inverted).reads(src).writes(dst).writes_flags(),
         Inst::BitCountRR { dst, src, .. } => e.reads(src).writes(dst).writes_flags(),
         Inst::ShiftDoubleRI { dst, src, .. } => e.reads(src).modifies(dst).writes_flags(),
         Inst::ShiftDoubleRC { dst, src, .. } => {

@@ -420,6 +420,13 @@ pub(crate) enum Inst {
         size: Size,
         dst: PReg,
     },
+    /// BMI1 `andn`, 32 and 64 bits: `dst = !inverted & src`.
+    Andn {
+        size: Size,
+        dst: PReg,
+        inverted: PReg,
+        src: PReg,
+    },
     /// BMI2 `shlx`/`shrx`/`sarx`, 32 and 64 bits; keeps flags.
     ShiftX {
         op: Shift,

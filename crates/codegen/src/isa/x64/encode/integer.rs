@@ -1,6 +1,6 @@
 //! Moves and integer arithmetic.
 
-use super::operands::{Op, bare, digit_m, digit_r, pair, plus_r, rm, rr};
+use super::operands::{Op, Vex, bare, digit_m, digit_r, pair, plus_r, rm, rr, vex_rr};
 use crate::PReg;
 use crate::buffer::Sink;
 use crate::isa::x64::frame::FrameLayout;
@@ -328,6 +328,17 @@ pub(super) fn sign_rax<S: Sink>(s: &mut S, size: Size) {
         Size::S8 => bare(s, Op::new(0x98).prefix(0x66)),
         _ => bare(s, Op::new(0x99).size(size)),
     }
+}
+
+pub(super) fn andn<S: Sink>(s: &mut S, size: Size, dst: PReg, inverted: PReg, src: PReg) {
+    debug_assert!(size >= Size::S32);
+    let op = Vex {
+        map: 2,
+        pp: 0,
+        w: size == Size::S64,
+        code: 0xf2,
+    };
+    vex_rr(s, op, dst.hw(), inverted.hw(), src.hw());
 }
 
 pub(super) fn bit_count<S: Sink>(s: &mut S, op: BitCount, size: Size, dst: PReg, src: PReg) {

@@ -230,6 +230,7 @@ fn plain<S: Sink>(inst: &Inst, f: &FrameLayout<'_>, s: &mut S) {
         Inst::ShiftRI { op, size, dst, imm } => shift::shift_ri(s, op, size, dst, imm),
         Inst::ShiftRC { op, size, dst } => shift::shift_rc(s, op, size, dst),
         Inst::ShiftX { op, size, dst, src, amount } => shift::shift_x(s, op, size, dst, src, amount),
+        Inst::Andn { size, dst, inverted, src } => integer::andn(s, size, dst, inverted, src),
         Inst::Rorx { size, dst, src, imm } => shift::rorx(s, size, dst, src, imm),
         Inst::BitCountRR { op, size, dst, src } => integer::bit_count(s, op, size, dst, src),
         Inst::Setcc { cc, dst } => integer::setcc(s, cc, dst),

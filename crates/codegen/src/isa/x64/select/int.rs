@@ -296,11 +296,49 @@ fn and(cx: &mut Cx<'_>, v: Value, x: Value, y: Value) {
         (Some(0xff), _) => Size::S8,
         (Some(0xffff), _) => Size::S16,
         (Some(0xffff_ffff), Type::I64) => Size::S32,
-        _ => return two_address(cx, Alu::And, v, x, y, true),
+        _ => return and_not(cx, v, x, y),
     };
     let dst = cx.def(v);
     let src = cx.use_reg(x);
     cx.emit(Inst::MovzxRR { from, dst, src });
+}
+
+/// An `and`, with the complement of an operand merged into it.
+fn and_not(cx: &mut Cx<'_>, v: Value, x: Value, y: Value) {
+    if cx.flags.cpu.bmi1 {
+        for (inverse, other) in [(x, y), (y, x)] {
+            if let Some(inverted) = complement(cx, inverse) {
+                cx.mark_fused(inverse);
+                let size = op_size(cx.ty(v));
+                let dst = cx.def(v);
+                let inverted = cx.use_reg(inverted);
+                let src = cx.use_reg(other);
+                let inst = Inst::Andn {
+                    size,
+                    dst,
+                    inverted,
+                    src,
+                };
+                return emit_arithmetic(cx, size, dst, inst, None);
+            }
+        }
+    }
+    two_address(cx, Alu::And, v, x, y, true);
+}
+
+/// What `v` is the complement of, used only here.
+fn complement(cx: &Cx<'_>, v: Value) -> Option<Value> {
+    match *cx.func.inst(cx.fusible(v)?) {
+        InstData::Unary {
+            opcode: Opcode::Bnot,
+            arg,
+        } => Some(arg),
+        InstData::Binary {
+            opcode: Opcode::Bxor,
+            args: [x, y],
+        } if cx.const_of(y) == Some(-1) => Some(x),
+        _ => None,
+    }
 }
 
 /// An instruction that overwrites its only operand; the register in `template` is replaced.

@@ -359,6 +359,7 @@ fn plain(inst: &Inst) -> Meaning {
         Inst::ShiftRI { op, size, dst, imm } => (shift(op), vec![gpr(dst, size), Operand::Imm(imm.into())]),
         Inst::ShiftRC { op, size, dst } => (shift(op), vec![gpr(dst, size), Operand::Reg(Register::CL)]),
         Inst::ShiftX { op, size, dst, src, amount } => (shift_x(op), vec![gpr(dst, size), gpr(src, size), gpr(amount, size)]),
+        Inst::Andn { size, dst, inverted, src } => (Mnemonic::Andn, vec![gpr(dst, size), gpr(inverted, size), gpr(src, size)]),
         Inst::Rorx { size, dst, src, imm } => (Mnemonic::Rorx, vec![gpr(dst, size), gpr(src, size), Operand::Imm(imm.into())]),
         Inst::BitCountRR { op, size, dst, src } => (bit_count(op), vec![gpr(dst, size), gpr(src, size)]),
         Inst::Setcc { cc, dst } => (setcc(cc), vec![gpr(dst, S8)]),

@@ -300,6 +300,14 @@ fn integer_registers(f: &mut dyn FnMut(Inst)) {
                     src,
                 });
             }
+            for inverted in ints() {
+                f(Inst::Andn {
+                    size,
+                    dst,
+                    inverted,
+                    src,
+                });
+            }
             for (amount, op) in pairs(ints(), || [Shift::Shl, Shift::Shr, Shift::Sar].into_iter()) {
                 f(Inst::ShiftX {
                     op,
