@@ -77,6 +77,43 @@ fn instances_share_what_they_export() -> Test {
 }
 
 #[test]
+fn imported_memory_is_copied_and_filled() -> Test {
+    let engine = engine();
+    let mut store = Store::new(&engine, ());
+    let memory = Memory::new(&mut store, MemoryType::new(1, None))?;
+    let mut linker = Linker::<()>::new(&engine);
+    linker.define(&mut store, "env", "memory", memory)?;
+    let module = module(
+        &engine,
+        r#"(module
+            (import "env" "memory" (memory 1))
+            (func (export "grow") (result i32) (memory.grow (i32.const 1)))
+            (func (export "copy") (param i32 i32 i32)
+                (memory.copy (local.get 0) (local.get 1) (local.get 2)))
+            (func (export "fill") (param i32 i32 i32)
+                (memory.fill (local.get 0) (local.get 1) (local.get 2))))"#,
+    );
+    let instance = linker.instantiate(&mut store, &module)?;
+    type Range = (i32, i32, i32);
+    let copy = instance.get_typed_func::<Range, ()>(&mut store, "copy")?;
+    let fill = instance.get_typed_func::<Range, ()>(&mut store, "fill")?;
+    fill.call(&mut store, (65533, 7, 3))?;
+    for (to, from, len) in [(65534, 0, 3), (0, 65534, 3), (65537, 0, 0), (0, -1, 1)] {
+        let error = copy.call(&mut store, (to, from, len)).unwrap_err();
+        let trap = error.trap().expect("a trap");
+        assert_eq!(trap.kind(), TrapKind::MemoryOutOfBounds);
+    }
+    assert!(fill.call(&mut store, (65534, 9, 3)).is_err());
+    assert_eq!(&memory.data(&store)[65532..], [0, 7, 7, 7]);
+    let grow = instance.get_typed_func::<(), i32>(&mut store, "grow")?;
+    assert_eq!(grow.call(&mut store, ())?, 1);
+    copy.call(&mut store, (65534, 65532, 4))?;
+    assert_eq!(&memory.data(&store)[65532..65539], [0, 7, 0, 7, 7, 7, 0]);
+    copy.call(&mut store, (131_072, 131_072, 0))?;
+    Ok(())
+}
+
+#[test]
 fn definitions_are_not_replaced_by_accident() -> Test {
     let engine = engine();
     let mut linker = Linker::<()>::new(&engine);
