@@ -214,7 +214,7 @@ impl Walk<'_> {
                 self.sites += 1;
                 assert_eq!(text(&inst), "cmp $0,%eax");
                 assert_eq!(u64::from(site.ret_addr), inst.next_ip());
-                assert_eq!(inst.ip() / 16, (inst.next_ip() - 1) / 16);
+                assert_eq!(inst.ip() / 32, (inst.next_ip() - 1) / 32);
             }
             Inst::Ret => {
                 let lines = [self.take(), self.take(), self.take()].map(|i| text(&i));

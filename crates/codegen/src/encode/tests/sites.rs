@@ -21,13 +21,13 @@ fn site(p: &mut Program) -> Inst {
     }
 }
 
-/// Every site is an instruction that does nothing, within 16 bytes.
+/// Every site is an instruction that does nothing, within 32 bytes.
 fn check(out: &CompiledCode) {
     for site in &out.patch_sites {
         let start = site.ret_addr - u32::from(site.len);
         assert_eq!(site.len, 5);
         assert_eq!(at(out, start), "cmp $0,%eax");
-        assert_eq!(start / 16, (site.ret_addr - 1) / 16, "a site at {start}");
+        assert_eq!(start / 32, (site.ret_addr - 1) / 32, "a site at {start}");
     }
 }
 
@@ -77,8 +77,8 @@ fn a_site_is_recorded_with_what_is_observed() {
 }
 
 #[test]
-fn sites_do_not_cross_16_bytes() {
-    for before in 0..40 {
+fn sites_do_not_cross_32_bytes() {
+    for before in 0..80 {
         let mut p = Program::new();
         let entry = p.label();
         let mut insts = vec![Inst::Int3; before];
@@ -123,7 +123,7 @@ fn looping(before: usize, inside: usize, jump: bool) -> (CompiledCode, u32) {
 
 #[test]
 fn padding_is_not_in_loops() {
-    for before in 0..16 {
+    for before in 0..32 {
         for inside in 0..7 {
             for jump in [false, true] {
                 let (out, head) = looping(before, inside, jump);
@@ -139,26 +139,26 @@ fn padding_is_not_in_loops() {
 
 #[test]
 fn padding_is_one_nop() {
-    // The prologue and 8 bytes end at 12, and 4 bytes are left.
+    // The prologue and 24 bytes end at 28, and 4 bytes are left.
     let mut p = Program::new();
     let [entry, end] = [p.label(), p.label()];
-    p.chunk(entry, &[Inst::Int3; 8]);
+    p.chunk(entry, &[Inst::Int3; 24]);
     let inst = site(&mut p);
     p.chunk(end, &[inst, Inst::Ret]);
     let out = p.encode();
-    assert_eq!(listing(&out.code)[10..12], ["nopl (%rax)", "cmp $0,%eax"]);
-    assert_eq!(out.code[12..16], [0x0f, 0x1f, 0x40, 0x00]);
+    assert_eq!(listing(&out.code)[26..28], ["nopl (%rax)", "cmp $0,%eax"]);
+    assert_eq!(out.code[28..32], [0x0f, 0x1f, 0x40, 0x00]);
 }
 
 #[test]
 fn a_jump_over_padding_is_omitted() {
     let mut p = Program::new();
     let [entry, end] = [p.label(), p.label()];
-    let mut insts = vec![Inst::Int3; 8];
+    let mut insts = vec![Inst::Int3; 24];
     insts.push(Inst::Jmp { target: end });
     p.chunk(entry, &insts);
     let inst = site(&mut p);
     p.chunk(end, &[inst, Inst::Ret]);
     let out = p.encode();
-    assert_eq!(out.code[12..17], [0x0f, 0x1f, 0x40, 0x00, 0x3d]);
+    assert_eq!(out.code[28..33], [0x0f, 0x1f, 0x40, 0x00, 0x3d]);
 }

@@ -154,7 +154,7 @@ pub(super) fn jmp_r<S: Sink>(s: &mut S, target: PReg) {
 /// Bytes of a patch site: `call rel32` when on, `cmp eax, imm32` when off.
 pub(super) const SITE_SIZE: u32 = 5;
 /// A site lies within this many bytes, aligned.
-const SITE_WINDOW: u32 = 16;
+const SITE_WINDOW: u32 = 32;
 /// The most padding a site needs.
 pub(super) const MAX_SITE_PADDING: u32 = SITE_SIZE - 1;
 
