@@ -7,18 +7,25 @@ use std::thread;
 use super::common::{self, PROTOCOLS, call, loop_over, space};
 use nopal_live::{Code, CodeSpace, CountHook, Error, SiteId};
 
-/// Switches all sites on and off until told to stop; returns how often.
-fn toggle(space: &CodeSpace, sites: &[SiteId], hook: &CountHook, stop: &AtomicBool) -> u64 {
-    let mut commits = 0;
-    while !stop.load(Ordering::Relaxed) {
+/// Switches all sites on and off until told to stop, once at least; counts how often.
+fn toggle(
+    space: &CodeSpace,
+    sites: &[SiteId],
+    hook: &CountHook,
+    stop: &AtomicBool,
+    commits: &AtomicU64,
+) {
+    loop {
         let mut patch = space.patch();
         patch.enable_all(sites.iter().copied(), hook);
         assert_eq!(patch.commit().unwrap().changed, sites.len());
         patch.disable_all(sites.iter().copied());
         assert_eq!(patch.commit().unwrap().changed, sites.len());
-        commits += 2;
+        commits.fetch_add(2, Ordering::Relaxed);
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
     }
-    commits
 }
 
 /// What the signal handler looks at; null while it should not.
@@ -73,28 +80,31 @@ fn signals_interrupt_commits_anywhere() {
             wrong: AtomicU64::new(0),
         };
         WATCHED.store(&mut watched, Ordering::SeqCst);
-        let stop = AtomicBool::new(false);
+        let (stop, commits) = (AtomicBool::new(false), AtomicU64::new(0));
         let (id, its_id) = std::sync::mpsc::channel();
-        let commits = thread::scope(|scope| {
+        thread::scope(|scope| {
             let toggler = scope.spawn(|| {
                 id.send(common::this_thread()).unwrap();
-                let commits = toggle(&space, &sites, &hook, &stop);
+                toggle(&space, &sites, &hook, &stop, &commits);
                 id.send(common::this_thread()).unwrap();
-                commits
             });
             let thread = its_id.recv().unwrap();
             // SAFETY: as above; shared from here on.
             let watched = unsafe { &*WATCHED.load(Ordering::SeqCst) };
-            while watched.handled.load(Ordering::SeqCst) < SIGNALS {
+            let mut sent = 0;
+            while sent < SIGNALS || commits.load(Ordering::Relaxed) < 2 {
                 // SAFETY: the thread runs until told to stop.
                 assert_eq!(unsafe { libc::pthread_kill(thread, libc::SIGUSR2) }, 0);
-                thread::yield_now();
+                sent += 1;
+                // One at a time, or a slow thread would do nothing but handle them.
+                while watched.handled.load(Ordering::SeqCst) < sent {
+                    thread::yield_now();
+                }
             }
             stop.store(true, Ordering::Relaxed);
-            toggler.join().unwrap()
+            toggler.join().unwrap();
         });
         WATCHED.store(std::ptr::null_mut(), Ordering::SeqCst);
-        assert!(commits > 0);
         assert_eq!(watched.wrong.load(Ordering::SeqCst), 0);
         // The records are those of the code.
         let before = hook.counts();
@@ -110,9 +120,9 @@ fn forks_in_the_middle_of_commits() {
         let code = loop_over(30).publish(&space);
         let sites: Vec<SiteId> = code.sites().collect();
         let hook = space.count_hook().unwrap();
-        let stop = AtomicBool::new(false);
+        let (stop, commits) = (AtomicBool::new(false), AtomicU64::new(0));
         thread::scope(|scope| {
-            scope.spawn(|| toggle(&space, &sites, &hook, &stop));
+            scope.spawn(|| toggle(&space, &sites, &hook, &stop, &commits));
             for _ in 0..15 {
                 // SAFETY: the child only asks the space, which takes no lock, and ends.
                 let child = unsafe { libc::fork() };
@@ -161,9 +171,9 @@ fn a_thousand_threads_come_and_go() {
             .enable_all(steady.iter().copied(), &always)
             .commit()
             .unwrap();
-        let stop = AtomicBool::new(false);
+        let (stop, commits) = (AtomicBool::new(false), AtomicU64::new(0));
         thread::scope(|scope| {
-            let toggler = scope.spawn(|| toggle(&space, changing, &sometimes, &stop));
+            scope.spawn(|| toggle(&space, changing, &sometimes, &stop, &commits));
             for _ in 0..WAVES {
                 thread::scope(|wave| {
                     for _ in 0..THREADS {
@@ -172,7 +182,6 @@ fn a_thousand_threads_come_and_go() {
                 });
             }
             stop.store(true, Ordering::Relaxed);
-            assert!(toggler.join().unwrap() > 0);
         });
         let passes = (WAVES * THREADS) as u64 * ROUNDS;
         assert!(always.counts().iter().all(|&(_, count)| count == passes));
