@@ -100,14 +100,21 @@ impl<I: Isa> Selector<'_, I> {
         taken: RegSet,
         has_call: bool,
     ) -> Option<PReg> {
-        let hint = self.s.vals[v.index()].hint;
-        if hint == NO_REG {
-            return None;
-        }
         let (good, crosses) = self.loop_registers(v, class, taken, has_call);
-        let hint = PReg::from_index(hint.into());
-        let needed = has_call && !crosses && I::CALLEE_SAVED.contains(hint);
-        (good.contains(hint) && !needed).then_some(hint)
+        let needed = has_call && !crosses;
+        let others = if needed {
+            I::CALLEE_SAVED
+        } else {
+            RegSet::EMPTY
+        };
+        self.register_below(v, good.minus(others))
+    }
+
+    /// The register that a value has below, if it is one of these.
+    fn register_below(&self, v: Value, set: RegSet) -> Option<PReg> {
+        let hint = self.s.vals[v.index()].hint;
+        let r = (hint != NO_REG).then(|| PReg::from_index(hint.into()));
+        r.filter(|&r| set.contains(r))
     }
 
     /// A register for a value that is to stay in it around a loop: the one it has below, if that
@@ -120,16 +127,13 @@ impl<I: Isa> Selector<'_, I> {
         has_call: bool,
     ) -> Option<PReg> {
         let (good, crosses) = self.loop_registers(v, class, taken, has_call);
-        let hint = self.s.vals[v.index()].hint;
-        if hint != NO_REG && good.contains(PReg::from_index(hint.into())) {
-            return Some(PReg::from_index(hint.into()));
-        }
         let order = I::ORDER[class as usize];
         let find = |set: RegSet| order.iter().copied().find(|&r| set.contains(r));
-        find(good).or_else(|| {
-            let all = RegSet::from_slice(order).intersect(self.all).minus(taken);
-            find(all).filter(|_| !crosses)
-        })
+        let best = self.register_below(v, good).or_else(|| find(good));
+        if best.is_some() || crosses {
+            return best;
+        }
+        find(self.all.minus(taken))
     }
 
     /// The registers that are good for a value around a loop, and whether it crosses calls there.

@@ -56,10 +56,12 @@ impl Translator<'_> {
             }
             _ => {
                 let to_memory = self.memory_address(dst);
-                let memories = match src == dst {
-                    true => [to_memory; 2],
-                    false => [to_memory, self.memory_address(src)],
+                let from_memory = if src == dst {
+                    to_memory
+                } else {
+                    self.memory_address(src)
                 };
+                let memories = [to_memory, from_memory];
                 self.call_bulk(Builtin::memory_copy, &memories, [to, from, len]);
             }
         }
@@ -106,9 +108,9 @@ impl Translator<'_> {
     }
 
     fn fill_chunks(&mut self, to: Value, byte: Value, len: u32) {
-        let wide = if len < 8 { Type::I32 } else { Type::I64 };
-        let value = self.repeat_byte(wide, byte);
-        // The rest of 8 and more bytes ends with 8 bytes, too.
+        // From 8 bytes on, all chunks have 8.
+        let ty = if len < 8 { Type::I32 } else { Type::I64 };
+        let value = self.repeat_byte(ty, byte);
         let (dst, offset) = self.address_at(to, 0);
         for chunk in chunks(len).rev() {
             self.store_chunk(value, dst, offset, chunk);
