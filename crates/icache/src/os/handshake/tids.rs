@@ -11,7 +11,8 @@ pub(super) const MASK: usize = LIMIT - 1;
 
 const BITS: usize = usize::BITS as usize;
 
-/// Only the holder of the turn uses it, so nothing about it needs ordering.
+/// Only the holder of the turn uses it. A child of `fork` inherits it from between any two stores of
+/// another thread, so that words with bits are among `low..high` after each of them.
 pub(super) struct Tids {
     words: [AtomicUsize; LIMIT / BITS],
     /// The words that may have bits are `low..high`.
@@ -28,15 +29,17 @@ pub(super) static TIDS: Tids = Tids {
 impl Tids {
     fn used(&self) -> &[AtomicUsize] {
         let (low, high) = (&self.low, &self.high);
-        &self.words[low.load(Ordering::Relaxed)..high.load(Ordering::Relaxed)]
+        let used = low.load(Ordering::Relaxed)..high.load(Ordering::Relaxed);
+        // Where the first insertion was cut short, `low` is set and `high` is not.
+        self.words.get(used).unwrap_or_default()
     }
 
     pub(super) fn clear(&self) {
         for word in self.used() {
             word.store(0, Ordering::Relaxed);
         }
-        self.low.store(0, Ordering::Relaxed);
-        self.high.store(0, Ordering::Relaxed);
+        self.low.store(0, Ordering::Release);
+        self.high.store(0, Ordering::Release);
     }
 
     /// Whether it was not there before; `ERANGE` if it is no number of a thread.
@@ -46,14 +49,13 @@ impl Tids {
             return Err(libc::ERANGE);
         }
         let index = tid / BITS;
-        let high = self.high.load(Ordering::Relaxed);
-        if high == 0 {
+        if self.high.load(Ordering::Relaxed) == 0 {
             self.low.store(index, Ordering::Relaxed);
         }
         self.low.fetch_min(index, Ordering::Relaxed);
         self.high.fetch_max(index + 1, Ordering::Relaxed);
         let bit = 1 << (tid % BITS);
-        Ok(self.words[index].fetch_or(bit, Ordering::Relaxed) & bit == 0)
+        Ok(self.words[index].fetch_or(bit, Ordering::Release) & bit == 0)
     }
 
     pub(super) fn contains(&self, tid: u32) -> bool {
@@ -97,5 +99,13 @@ mod tests {
         for none in [0, LIMIT as u32, u32::MAX] {
             assert_eq!(SET.insert(none), Err(libc::ERANGE));
         }
+        // What a child inherits if it was forked during the first insertion.
+        SET.clear();
+        SET.low.store(7, Ordering::Relaxed);
+        SET.clear();
+        assert_eq!(SET.insert(64), Ok(true));
+        assert_eq!(members(), [64]);
+        SET.clear();
+        assert_eq!(members(), []);
     }
 }
