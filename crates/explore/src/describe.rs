@@ -67,6 +67,7 @@ impl Machine {
             Inst::Sync => "context synchronization".into(),
             Inst::Rendezvous => "broadcast".into(),
             Inst::Site(Event { site, form }) => format!("site {site}: {form}"),
+            Inst::Around { site, .. } => format!("branch around site {site}"),
             Inst::Through { site, loc } => {
                 format!("call in site {site}, by way of {}", self.name(loc))
             }

@@ -105,6 +105,13 @@ pub enum Inst {
     Rendezvous,
     /// Executes a patch site that was found to have a form.
     Site(Event),
+    /// Executes a branch that leads around a patch site: as if the site were off.
+    Around {
+        /// The site.
+        site: u8,
+        /// Where it leads.
+        to: Pc,
+    },
     /// Executes the second instruction of a site of two, the target of which is made of a register
     /// and of its own bits: equal parts make a whole target.
     Jump {

@@ -209,6 +209,10 @@ impl State {
         let state = &self.cores[core];
         match state.window[index].inst {
             Inst::Site(event) => Some((core, event)),
+            Inst::Around { site, .. } => {
+                let form = Form::Off;
+                Some((core, Event { site, form }))
+            }
             Inst::Jump { site, reg, low } => {
                 let form = match state.read(index, reg) {
                     Some(high) if high == low => Form::On(low as u8),
@@ -420,6 +424,7 @@ impl Machine {
                 | Inst::Store { .. }
                 | Inst::Clean { .. }
                 | Inst::Site(_)
+                | Inst::Around { .. }
                 | Inst::Jump { .. }
                 | Inst::Through { .. } => steps.push(Step::Execute { core, index }),
                 Inst::Fence(_) | Inst::Sync | Inst::BranchIf { .. }
@@ -483,7 +488,7 @@ impl Machine {
     fn fetch(&self, now: &mut CoreState, inst: Inst) {
         let pc = now.pc;
         now.pc = match inst {
-            Inst::Branch { to } => to,
+            Inst::Branch { to } | Inst::Around { to, .. } => to,
             _ => pc + 1,
         };
         if matches!(inst, Inst::Nop | Inst::Branch { .. }) {

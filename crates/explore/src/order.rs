@@ -13,10 +13,10 @@ use crate::machine::Arch;
 pub(crate) fn waits(arch: Arch, earlier: &Inst, later: &Inst) -> bool {
     match (earlier, later) {
         // Sites are executed in the order of the program: what they call shows.
-        (_, Inst::Site(_) | Inst::Jump { .. } | Inst::Through { .. }) => true,
+        (_, Inst::Site(_) | Inst::Around { .. } | Inst::Jump { .. } | Inst::Through { .. }) => true,
         // A site calls code that may do anything. (Targets are loaded before: `CoreState::ready`.) Context synchronization is before what is
         // fetched behind it. Who makes a broadcast goes on when all cores have answered.
-        (Inst::Site(_) | Inst::Jump { .. } | Inst::Through { .. }, _) => true,
+        (Inst::Site(_) | Inst::Around { .. } | Inst::Jump { .. } | Inst::Through { .. }, _) => true,
         (Inst::Sync | Inst::Rendezvous, _) => true,
         // DSB-ob: DSB completes when everything before it has, and nothing but fetches begins
         // before that.

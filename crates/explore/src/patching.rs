@@ -74,6 +74,20 @@ pub enum Op {
         /// What it is to call.
         target: u8,
     },
+    /// Stores the first byte of the branch before a site.
+    Branch {
+        /// Which site.
+        site: u8,
+        /// Whether it is a breakpoint.
+        trap: bool,
+    },
+    /// Stores the byte that says where the branch before a site leads.
+    Route {
+        /// Which site.
+        site: u8,
+        /// Whether it leads around.
+        around: bool,
+    },
     /// Cleans the data-cache line of some sites.
     Clean(Vec<u8>),
     /// Invalidates the instruction-cache line of some sites.
@@ -125,6 +139,8 @@ pub struct Patching {
     pub layout: Layout,
     /// The sites, in the order in which threads execute them, again and again.
     pub sites: Vec<Site>,
+    /// Whether there is a branch before each site that leads around it while it is off: on x86 only.
+    pub branches: bool,
     /// For each number of commits that have returned, and each site: the forms that a thread may
     /// execute.
     pub allowed: Allowed,
@@ -141,6 +157,11 @@ const ON: Word = 1;
 const OFF: Word = 2;
 const TRAP: Word = 3;
 const NO_TRAP: Word = 4;
+/// Where branches lead.
+const THROUGH: Word = 1;
+const AROUND: Word = 2;
+/// Locations of a branch: its first byte, and that which says where it leads.
+const BRANCH_LOCS: u8 = 2;
 /// Added to its target, the word of a site that calls.
 const CALL: Word = 0x10;
 
@@ -219,13 +240,23 @@ fn shift_of(units: [u8; 3], byte: usize) -> u32 {
 }
 
 impl Patching {
+    /// Locations per site, those of the branch last.
+    fn locs(&self) -> u8 {
+        self.layout.locs() + if self.branches { BRANCH_LOCS } else { 0 }
+    }
+
     fn loc(&self, site: u8, loc: Loc) -> Loc {
-        site * self.layout.locs() + loc
+        site * self.locs() + loc
+    }
+
+    /// The first byte of a branch, and the byte that says where it leads.
+    fn branch_locs(&self) -> [Loc; 2] {
+        [0, 1].map(|i| self.layout.locs() + i)
     }
 
     /// The location where commits say that they have returned.
     fn returned(&self) -> Loc {
-        self.sites.len() as u8 * self.layout.locs()
+        self.sites.len() as u8 * self.locs()
     }
 
     /// What operations are on this machine.
@@ -263,6 +294,24 @@ impl Patching {
                 if !insts.is_empty() {
                     actions.push(action(format!("site {site}: tail"), insts));
                 }
+            }
+            Op::Branch { site, trap } => {
+                let (name, word) = match trap {
+                    true => ("trap", TRAP),
+                    false => ("back", NO_TRAP),
+                };
+                let [first, _] = self.branch_locs();
+                let insts = self.stores(*site, &[(first, Word::MAX, word)]);
+                actions.push(action(format!("site {site}: branch {name}"), insts));
+            }
+            Op::Route { site, around } => {
+                let (name, word) = match around {
+                    true => ("around", AROUND),
+                    false => ("through", THROUGH),
+                };
+                let [_, way] = self.branch_locs();
+                let insts = self.stores(*site, &[(way, Word::MAX, word)]);
+                actions.push(action(format!("site {site}: branch {name}"), insts));
             }
             Op::Clean(sites) => {
                 let locs = self.line(sites);
@@ -309,7 +358,7 @@ impl Patching {
     fn line(&self, sites: &[u8]) -> Locs {
         let locs = sites
             .iter()
-            .flat_map(|&site| (0..self.layout.locs()).map(move |i| (site, i)));
+            .flat_map(|&site| (0..self.locs()).map(move |i| (site, i)));
         Locs(locs.fold(0, |set, (site, i)| set | Locs::one(self.loc(site, i)).0))
     }
 
@@ -341,6 +390,9 @@ impl Patching {
     fn text(&self) -> Vec<Slot> {
         let mut text = Vec::new();
         for site in 0..self.sites.len() as u8 {
+            if self.branches {
+                text.push(self.branch(site, text.len() as u8));
+            }
             match self.layout {
                 Layout::X86 { units, promise } => text.push(self.x86(site, units, promise)),
                 Layout::S390 => text.push(self.s390(site)),
@@ -376,6 +428,41 @@ impl Patching {
                     _ => forms.extend(others.into_iter().map(form)),
                 }
                 forms.into_iter().map(inst).collect()
+            }),
+        }
+    }
+
+    /// The branch at a position of the text, right before its site. A breakpoint over it leads through.
+    fn branch(&self, site: u8, at: u8) -> Slot {
+        let Layout::X86 { promise, .. } = self.layout else {
+            panic!("there are branches on x86 only");
+        };
+        let through = Inst::Branch { to: at + 1 };
+        let unpredictable = Inst::Site(Event {
+            site,
+            form: Form::Unpredictable,
+        });
+        let inst = move |way: &Word| match *way {
+            AROUND => Inst::Around { site, to: at + 2 },
+            _ => through,
+        };
+        Slot::Stored {
+            at: self.branch_locs().map(|loc| self.loc(site, loc)).to_vec(),
+            possible: Box::new(move |seen| {
+                let [first, ways] = seen else {
+                    panic!("a branch has two locations");
+                };
+                let mut insts = Vec::new();
+                if first.contains(&TRAP) {
+                    insts.push(through);
+                }
+                if first.contains(&NO_TRAP) {
+                    match promise {
+                        Promise::BreakpointOnly if ways.len() > 1 => insts.push(unpredictable),
+                        _ => insts.extend(ways.iter().map(inst)),
+                    }
+                }
+                insts
             }),
         }
     }
@@ -480,6 +567,11 @@ impl Patching {
             if self.layout == Layout::RiscVIsland {
                 stores.push((1, Word::MAX, Word::from(start.target)));
             }
+            if self.branches {
+                let [first, way] = self.branch_locs();
+                let leads = if start.on { THROUGH } else { AROUND };
+                stores.extend([(first, Word::MAX, NO_TRAP), (way, Word::MAX, leads)]);
+            }
             for (loc, mask, value) in stores {
                 let word = &mut memory[self.loc(site, loc) as usize];
                 *word = *word & !mask | value & mask;
@@ -491,8 +583,8 @@ impl Patching {
     fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
         for site in 0..self.sites.len() {
-            for part in 0..self.layout.locs() {
-                names.push(match self.layout.locs() {
+            for part in 0..self.locs() {
+                names.push(match self.locs() {
                     1 => format!("site {site}"),
                     _ => format!("part {part} of site {site}"),
                 });

@@ -20,6 +20,7 @@ fn move_a_site(layout: Layout) -> Patching {
             on: true,
             target: 1,
         }],
+        branches: false,
         allowed: vec![
             vec![vec![Form::On(1), Form::Off, Form::On(2)]],
             vec![vec![Form::On(2)]],

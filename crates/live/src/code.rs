@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::bypass::{self, Bypass};
 use crate::directory::SiteRecord;
 use crate::islands::Islands;
 use crate::memory::Range;
@@ -77,6 +78,20 @@ impl Allocation {
     /// left, the process is a forked child, the system refuses memory, or the code could not be made
     /// visible to all threads ([`Error::Coherence`]). The room is then given back.
     pub fn publish(self, bytes: &[u8], sites: &[SiteDesc]) -> Result<Code> {
+        self.publish_with(bytes, sites, &[])
+    }
+
+    /// As [`publish`](Self::publish), with branches in ascending order that lead around sites as long as these are
+    /// off.
+    ///
+    /// # Errors
+    /// Also if a branch is wrong ([`Error::BadBypass`]).
+    pub fn publish_with(
+        self,
+        bytes: &[u8],
+        sites: &[SiteDesc],
+        bypasses: &[Bypass],
+    ) -> Result<Code> {
         let Allocation { owned, len, tag } = self;
         if bytes.len() > len {
             return Err(Error::TooLong {
@@ -89,16 +104,20 @@ impl Allocation {
         space.check_not_forked()?;
         let islands = Islands::new(space, owned.range, sites)?;
         let first = space.lock().directory.take_ids(sites.len())?;
-        space.write_code(owned.range, bytes, sites, &islands.links)?;
         let offset = owned.range.offset();
-        space.index().insert(offset, bytes.len(), tag, sites, first);
         // Both parts of the sum are below the size of the range, which is below 2 GiB.
-        let records = sites
+        let mut records: Box<[SiteRecord]> = sites
             .iter()
-            .zip(islands.links)
-            .map(|(site, link)| SiteRecord::new(offset as u32 + site.ret_offset, link))
+            .zip(&islands.links)
+            .map(|(site, &link)| SiteRecord::new(offset as u32 + site.ret_offset, link))
             .collect();
-        space.lock().directory.insert(first, records);
+        let bypasses = bypass::records(bytes, offset as u32, sites, bypasses, &mut records)?;
+        space.write_code(owned.range, bytes, sites, &islands.links, &bypasses)?;
+        space.index().insert(offset, bytes.len(), tag, sites, first);
+        // SAFETY: what the box holds stays where it is until the code is dropped, which takes it out of the
+        // index first.
+        unsafe { space.index().insert_bypasses(offset, &bypasses) };
+        space.lock().directory.insert(first, records, bypasses);
         Ok(Code {
             len: bytes.len(),
             first,
@@ -186,6 +205,7 @@ impl Drop for Code {
         if space.is_forked() {
             return;
         }
+        space.index().remove(self.owned.range.offset(), self.len);
         let mut guard = space.lock();
         let state = &mut *guard;
         for record in state.directory.remove(self.first, self.site_count()) {
@@ -195,7 +215,6 @@ impl Drop for Code {
             }
         }
         drop(guard);
-        space.index().remove(self.owned.range.offset(), self.len);
         let ranges = self.islands.iter().chain([&self.owned]);
         ranges.for_each(|owned| space.fill_with_traps(owned.range));
     }

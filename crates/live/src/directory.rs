@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::bypass::{self, BypassRecord, Route};
 use crate::isa::Link;
 use crate::slots::{HookId, NO_HOOK, SlotList};
 use crate::{Error, Result, SiteId};
@@ -19,6 +20,8 @@ pub(crate) struct SiteRecord {
     pub(crate) reaches: HookId,
     /// The stubs made for it.
     pub(crate) slots: SlotList,
+    /// One more than the position of the first of its bypasses among those of its code; 0: it has none.
+    pub(crate) bypass: u32,
     /// One more than its position in the plan being made; 0 outside of commits.
     pub(crate) planned: u32,
 }
@@ -31,6 +34,7 @@ impl SiteRecord {
             hook: NO_HOOK,
             reaches: NO_HOOK,
             slots: SlotList::default(),
+            bypass: 0,
             planned: 0,
         }
     }
@@ -57,6 +61,7 @@ impl Place {
 struct CodeRecord {
     first: u32,
     sites: Box<[SiteRecord]>,
+    bypasses: Box<[BypassRecord]>,
 }
 
 /// All sites of published code.
@@ -80,12 +85,21 @@ impl Directory {
         Ok(first)
     }
 
-    /// Enters the sites of a code, whose ids count up from `first`.
-    pub(crate) fn insert(&mut self, first: u32, sites: Box<[SiteRecord]>) {
+    /// Enters the sites of a code, whose ids count up from `first`, and the branches that lead around them.
+    pub(crate) fn insert(
+        &mut self,
+        first: u32,
+        sites: Box<[SiteRecord]>,
+        bypasses: Box<[BypassRecord]>,
+    ) {
         if sites.is_empty() {
             return;
         }
-        let record = Some(CodeRecord { first, sites });
+        let record = Some(CodeRecord {
+            first,
+            sites,
+            bypasses,
+        });
         let position = match self.vacant.pop() {
             Some(position) => {
                 self.codes[position as usize] = record;
@@ -152,6 +166,13 @@ impl Directory {
         code.sites.get_mut(place.index as usize)
     }
 
+    /// The branches that lead around the site at a place, whose record names the first of them.
+    pub(crate) fn bypasses(&self, place: Place, first: u32) -> impl Iterator<Item = Route> {
+        let code = self.codes.get(place.code as usize).and_then(Option::as_ref);
+        let all = code.map_or(&[][..], |code| &code.bypasses);
+        bypass::of_site(all, first)
+    }
+
     /// The sites that call `hook`.
     pub(crate) fn sites_calling(&self, hook: HookId) -> Vec<SiteId> {
         let codes = self.codes.iter().flatten();
@@ -183,7 +204,7 @@ mod tests {
         let mut directory = Directory::default();
         for count in [3, 0, 5] {
             let first = directory.take_ids(count).unwrap();
-            directory.insert(first, records(count as u32));
+            directory.insert(first, records(count as u32), Box::default());
         }
         let found: Vec<Option<u32>> = (0..9).map(|id| end_of(&mut directory, id)).collect();
         let expected = [0, 1, 2, 0, 1, 2, 3, 4].map(Some);
@@ -195,12 +216,12 @@ mod tests {
     fn ids_are_not_used_again() {
         let mut directory = Directory::default();
         let first = directory.take_ids(4).unwrap();
-        directory.insert(first, records(4));
+        directory.insert(first, records(4), Box::default());
         assert_eq!(directory.remove(first, 4).len(), 4);
         assert_eq!(end_of(&mut directory, 0), None);
         let second = directory.take_ids(4).unwrap();
         assert_eq!(second, 4);
-        directory.insert(second, records(4));
+        directory.insert(second, records(4), Box::default());
         assert_eq!(end_of(&mut directory, 0), None);
         assert_eq!(end_of(&mut directory, 7), Some(3));
     }
@@ -210,7 +231,7 @@ mod tests {
         let mut directory = Directory::default();
         for count in [0, 2, 0] {
             let first = directory.take_ids(count).unwrap();
-            directory.insert(first, records(count as u32));
+            directory.insert(first, records(count as u32), Box::default());
         }
         assert!(directory.remove(0, 0).is_empty());
         assert_eq!(end_of(&mut directory, 1), Some(1));

@@ -52,6 +52,16 @@ pub enum Error {
         /// What is wrong with it.
         defect: SiteDefect,
     },
+    /// The description of a branch does not fit the code it came with.
+    #[error("bypass {index} (branch at offset {branch}) {defect}")]
+    BadBypass {
+        /// Position in the slice of descriptions.
+        index: usize,
+        /// The branch's offset.
+        branch: u32,
+        /// What is wrong with it.
+        defect: BypassDefect,
+    },
     /// The space has handed out every site id there is.
     #[error("the code space has no site ids left")]
     TooManySites,
@@ -122,4 +132,31 @@ pub enum SiteDefect {
     /// 8 bytes reach any room.
     #[error("is too far from free memory of the code space for a call of its length")]
     OutOfReach,
+}
+
+/// What is wrong with the description of a branch that leads around a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BypassDefect {
+    /// No site ends there.
+    #[error("goes with no site of the code")]
+    NoSite,
+    /// It overlaps the one before it, or comes before it.
+    #[error("overlaps or precedes the one described before it")]
+    Order,
+    /// It overlaps a site.
+    #[error("overlaps a site")]
+    Overlap,
+    /// It is not inside the code, or no branch that can be changed.
+    #[error("is neither `jmp` nor `jcc`")]
+    Bytes,
+    /// It leads elsewhere.
+    #[error("does not lead to the first byte of its site")]
+    Target,
+    /// It cannot be led around the site by changing one byte.
+    #[error("needs more than another lowest byte of its displacement to lead around its site")]
+    Carry,
+    /// Only branches of x86-64 can be changed so far.
+    #[error("is not supported on this architecture")]
+    Unsupported,
 }

@@ -3,8 +3,11 @@
 //! One record per 64-byte line of code space. A line belongs to one piece of code, and a site lies
 //! inside one line, so that a bit per byte and the id of the line's first site are enough.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::ptr;
+use std::slice;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
+use crate::bypass::{BypassRecord, Route};
 use crate::memory::GRANULE;
 use crate::os::{Reservation, page_size};
 use crate::site::SiteDesc;
@@ -26,6 +29,9 @@ struct Line {
 struct Start {
     len: AtomicUsize,
     tag: AtomicUsize,
+    /// The branches that lead around its sites, ascending; they stay there until the code is removed.
+    bypasses: AtomicPtr<BypassRecord>,
+    bypass_count: AtomicUsize,
 }
 
 /// The code that holds an address.
@@ -89,6 +95,11 @@ impl SiteIndex {
         (offset < self.code_len).then_some(offset)
     }
 
+    /// The address of an offset of the code range.
+    pub(crate) fn address(&self, offset: usize) -> usize {
+        self.base + offset
+    }
+
     fn line(&self, number: usize) -> Option<&Line> {
         if number * GRANULE >= self.covered.load(Ordering::Acquire) {
             return None;
@@ -145,9 +156,45 @@ impl SiteIndex {
         }
     }
 
+    /// Enters the branches that lead around sites of the code at `offset`.
+    ///
+    /// # Safety
+    /// They are in ascending order, and stay there until the code is removed.
+    pub(crate) unsafe fn insert_bypasses(&self, offset: usize, bypasses: &[BypassRecord]) {
+        if let Some(start) = self.start(offset / GRANULE) {
+            let first = bypasses.as_ptr().cast_mut();
+            start.bypasses.store(first, Ordering::Relaxed);
+            start.bypass_count.store(bypasses.len(), Ordering::Release);
+        }
+    }
+
+    /// The branch at `address`, in code that a thread is executing.
+    ///
+    /// # Safety
+    /// The code that holds the address, if there is such, is not removed meanwhile.
+    pub(crate) unsafe fn branch_at(&self, address: usize) -> Option<Route> {
+        let offset = self.offset(address)?;
+        let line = self.line(offset / GRANULE)?;
+        let start = line.code.load(Ordering::Acquire).checked_sub(1)?;
+        let start = self.start(start as usize)?;
+        let count = start.bypass_count.load(Ordering::Acquire);
+        if count == 0 {
+            return None;
+        }
+        let first = start.bypasses.load(Ordering::Relaxed);
+        // SAFETY: entered by `insert_bypasses`, whose caller keeps them as long as the code is there.
+        let all = unsafe { slice::from_raw_parts(first, count) };
+        let found = all.binary_search_by_key(&offset, |record| record.route.branch as usize);
+        found.ok().map(|found| all[found].route)
+    }
+
     /// Forgets code entered before.
     pub(crate) fn remove(&self, offset: usize, len: usize) {
         let start_line = offset / GRANULE;
+        if let Some(start) = self.start(start_line) {
+            start.bypass_count.store(0, Ordering::Release);
+            start.bypasses.store(ptr::null_mut(), Ordering::Relaxed);
+        }
         for relative in 0..len.div_ceil(GRANULE).max(1) {
             if let Some(line) = self.line(start_line + relative) {
                 line.code.store(0, Ordering::Release);

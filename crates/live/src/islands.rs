@@ -43,7 +43,7 @@ impl Islands {
         };
         let owned = OwnedRange::new(Arc::clone(space), range);
         let bytes = isa::write_islands(space.base() + range.offset(), sites.len());
-        space.write_code(range, &bytes, &[], &[])?;
+        space.write_code(range, &bytes, &[], &[], &[])?;
         let island = |index: usize| range.offset() + index * isa::ISLAND_SIZE;
         let links = sites.iter().enumerate();
         let links = links.map(|(index, site)| isa::link(word(site), island(index)));

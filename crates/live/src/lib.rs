@@ -12,6 +12,7 @@
 )))]
 compile_error!("nopal-live supports Linux on x86-64, AArch64, RISC-V 64 and s390x only so far");
 
+mod bypass;
 mod code;
 mod config;
 mod counter;
@@ -35,9 +36,10 @@ mod space;
 mod state;
 mod trap;
 
+pub use bypass::Bypass;
 pub use code::{Allocation, Code};
 pub use config::{Counters, MemoryMode, Protocol, SpaceConfig, VectorState};
-pub use error::{Error, Result, SiteDefect};
+pub use error::{BypassDefect, Error, Result, SiteDefect};
 pub use hook::{CallHook, CodeHook, CountHook, Hook, OnceHook, Retired};
 pub use index::CodeInfo;
 pub use isa::SiteFrame;

@@ -1,13 +1,15 @@
 //! From a list of operations to edits of sites, all or nothing.
 
 use std::hint::select_unpredictable;
+use std::ops::Range;
 use std::slice;
 use std::sync::atomic::Ordering;
 
+use crate::bypass::Way;
 use crate::directory::{Place, SiteRecord};
 use crate::isa::Shape;
 use crate::patch::Commit;
-use crate::protocol::{self, Broadcast, Broadcaster, CodeMemory, Edit, Failure, Views};
+use crate::protocol::{self, Broadcast, Broadcaster, CodeMemory, Edit, Failure, Reroute, Views};
 use crate::slots::{HookId, NO_HOOK, Slot, StubKind};
 use crate::state::State;
 use crate::{CodeSpace, Error, MemoryMode, Protocol, Result, SiteId, isa, os};
@@ -99,6 +101,7 @@ impl Change {
             new_tail: on && record.reaches != self.to,
             was_on: self.from != NO_HOOK,
             on,
+            bypass: record.bypass,
         }
     }
 
@@ -118,6 +121,7 @@ impl Change {
 pub(crate) struct Scratch {
     changes: Vec<Change>,
     edits: Vec<Edit>,
+    reroutes: Vec<Reroute>,
 }
 
 impl CodeSpace {
@@ -162,11 +166,13 @@ impl CodeSpace {
         protocol: Protocol,
         operations: &[Operation],
     ) -> Result<Commit> {
-        let mut scratch = std::mem::take(&mut state.scratch);
-        let outcome = self.apply_with(state, protocol, operations, &mut scratch);
-        scratch.changes.clear();
-        scratch.edits.clear();
-        state.scratch = scratch;
+        let mut changes = std::mem::take(&mut state.scratch.changes);
+        let mut edits = std::mem::take(&mut state.scratch.edits);
+        let outcome = self.apply_with(state, protocol, operations, &mut changes, &mut edits);
+        changes.clear();
+        edits.clear();
+        state.scratch.changes = changes;
+        state.scratch.edits = edits;
         outcome
     }
 
@@ -175,7 +181,8 @@ impl CodeSpace {
         state: &mut State,
         protocol: Protocol,
         operations: &[Operation],
-        Scratch { changes, edits }: &mut Scratch,
+        changes: &mut Vec<Change>,
+        edits: &mut Vec<Edit>,
     ) -> Result<Commit> {
         plan(state, operations, changes)?;
         let known = edit_all(state, changes, edits);
@@ -212,19 +219,12 @@ impl CodeSpace {
             broadcaster.broadcast()?;
             state.unsettled = false;
         }
-        let writing = self.region().write(|| {
-            let extents = edits.iter().map(|edit| {
-                let (first, end) = edit.link.extent();
-                let start = edit.start as usize;
-                (
-                    start.wrapping_add_signed(first),
-                    start.wrapping_add_signed(end),
-                )
-            });
-            let first = extents.clone().map(|extent| extent.0).min();
-            let end = extents.map(|extent| extent.1).max();
-            first.unwrap_or(0)..end.unwrap_or(0)
-        })?;
+        let mut reroutes = std::mem::take(&mut state.scratch.reroutes);
+        reroutes.clear();
+        if edits.iter().any(|edit| edit.bypass != 0) {
+            collect_reroutes(state, changes, edits, &mut reroutes);
+        }
+        let writing = self.region().write(|| extent(edits, &reroutes))?;
         let mut memory = CodeMemory {
             views: Views {
                 writable: writing.view(),
@@ -232,7 +232,8 @@ impl CodeSpace {
             },
             broadcaster: &mut broadcaster,
         };
-        let outcome = protocol::run(protocol, &mut memory, edits);
+        let outcome = protocol::run(protocol, &mut memory, edits, &reroutes);
+        state.scratch.reroutes = reroutes;
         let closed = writing.finish();
         record(state, changes, edits, outcome)?;
         closed?;
@@ -318,6 +319,43 @@ impl CodeSpace {
             record.slots.push(slot);
         }
         Ok(slot)
+    }
+}
+
+/// Offsets of the code range between which something is written.
+fn extent(edits: &[Edit], reroutes: &[Reroute]) -> Range<usize> {
+    let sites = edits.iter().map(|edit| {
+        let (first, end) = edit.link.extent();
+        let start = edit.start as usize;
+        (
+            start.wrapping_add_signed(first),
+            start.wrapping_add_signed(end),
+        )
+    });
+    let branches = reroutes.iter().map(|Reroute { route, .. }| {
+        let start = route.branch as usize;
+        (start, start + route.kind.len())
+    });
+    let extents = sites.chain(branches);
+    let first = extents.clone().map(|extent| extent.0).min();
+    let end = extents.map(|extent| extent.1).max();
+    first.unwrap_or(0)..end.unwrap_or(0)
+}
+
+/// The branches that lead around sites which are switched on or off.
+#[inline(never)]
+fn collect_reroutes(
+    state: &State,
+    changes: &[Change],
+    edits: &[Edit],
+    reroutes: &mut Vec<Reroute>,
+) {
+    for (change, edit) in singles(changes).zip(edits) {
+        if edit.was_on != edit.on {
+            let way = if edit.on { Way::Through } else { Way::Around };
+            let routes = state.directory.bypasses(change.place, edit.bypass);
+            reroutes.extend(routes.map(|route| Reroute { route, way }));
+        }
     }
 }
 

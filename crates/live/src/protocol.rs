@@ -18,11 +18,16 @@
 //!
 //! Where a site is one word, there are no tails, and no mixtures of old and new: *direct* stores the
 //! new form of all sites in one step, *strict* has steps 1 and 3.
+//!
+//! Branches that lead around sites as long as they are off are one byte that changes and a trap over another. Both
+//! ways are right while the site does nothing, so *direct* stores the byte in step 3; *strict* has the trap in step 1,
+//! the byte in step 2 and the branch again in step 3. A thread that meets the trap goes through the site.
 
 use std::ffi::c_void;
 use std::time::Duration;
 
 use crate::Protocol;
+use crate::bypass::{Route, Way};
 use crate::isa::{self, Head, Link, Shape};
 use crate::memory::GRANULE;
 
@@ -40,6 +45,8 @@ pub(crate) struct Edit {
     pub(crate) new_tail: bool,
     pub(crate) was_on: bool,
     pub(crate) on: bool,
+    /// The first of its branches, as in its record.
+    pub(crate) bypass: u32,
 }
 
 impl Edit {
@@ -48,6 +55,14 @@ impl Edit {
     pub(crate) fn is_move(&self) -> bool {
         self.was_on && self.on && self.new_tail
     }
+}
+
+/// One branch to be changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reroute {
+    pub(crate) route: Route,
+    /// The way it is to lead.
+    pub(crate) way: Way,
 }
 
 /// What a run does to the machine. The order of these operations is all that makes a protocol
@@ -60,6 +75,12 @@ pub(crate) trait Memory {
 
     /// Called only while no thread can execute the site as a call, and not for sites of one word.
     fn write_tail(&mut self, edit: &Edit);
+
+    /// Makes a branch lead the way it is to.
+    fn write_route(&mut self, reroute: &Reroute);
+
+    /// Puts a trap over a branch, or takes it away.
+    fn write_branch(&mut self, reroute: &Reroute, trap: bool);
 
     /// Makes stores to the line at an offset of the code range visible to instruction fetch.
     fn clear_cache(&mut self, line: usize) -> Result<(), nopal_icache::Error>;
@@ -99,6 +120,19 @@ impl<B: Broadcast> Memory for CodeMemory<'_, B> {
         // SAFETY: as for `write_head`; `run` writes tails only while no thread can execute the site
         // as a call.
         unsafe { isa::write_tail(site, edit.tail) };
+    }
+
+    fn write_route(&mut self, Reroute { route, way }: &Reroute) {
+        let branch = self.views.writable.wrapping_add(route.branch as usize);
+        // SAFETY: the branch is one of published code that was read when that was published; the space's
+        // lock is held.
+        unsafe { route.kind.write_route(branch, route.target(*way)) };
+    }
+
+    fn write_branch(&mut self, Reroute { route, .. }: &Reroute, trap: bool) {
+        let branch = self.views.writable.wrapping_add(route.branch as usize);
+        // SAFETY: as for `write_route`.
+        unsafe { route.kind.write_head(branch, trap) };
     }
 
     fn clear_cache(&mut self, line: usize) -> Result<(), nopal_icache::Error> {
@@ -183,13 +217,14 @@ pub(crate) enum Failure {
     Unsettled(nopal_icache::Error),
 }
 
-/// Performs the edits.
+/// Performs the edits, and changes the branches that go with them.
 // One site is a list of one where this is inlined, and not gone through five times.
 #[inline(always)]
 pub(crate) fn run(
     protocol: Protocol,
     memory: &mut impl Memory,
     edits: &[Edit],
+    reroutes: &[Reroute],
 ) -> Result<(), Failure> {
     let strict = protocol == Protocol::Strict;
     let has_tails = memory.shape() == Shape::HeadAndTail;
@@ -210,9 +245,19 @@ pub(crate) fn run(
         late_tails |= new_tail && (strict || edit.was_on);
         moves |= edit.is_move();
     }
+    if strict {
+        for reroute in reroutes {
+            memory.write_branch(reroute, true);
+        }
+    }
     if strict || late_tails {
-        settle(memory, edits).map_err(|error| {
+        settle(memory, edits, reroutes).map_err(|error| {
             restore(memory, edits, |_| true);
+            if strict {
+                for reroute in reroutes {
+                    memory.write_branch(reroute, false);
+                }
+            }
             Failure::RolledBack(error)
         })?;
     }
@@ -224,8 +269,16 @@ pub(crate) fn run(
             }
         }
     }
-    if tails {
-        settle(memory, edits).map_err(|error| {
+    let late_routes = strict && !reroutes.is_empty();
+    if late_routes {
+        for reroute in reroutes {
+            memory.write_route(reroute);
+        }
+    }
+    if tails || late_routes {
+        settle(memory, edits, reroutes).map_err(|error| {
+            // Branches keep their traps: a thread must not meet them with a byte that it may have fetched
+            // before.
             restore(memory, edits, |edit| !edit.new_tail);
             match moves {
                 true => Failure::MovesOff(error),
@@ -241,7 +294,13 @@ pub(crate) fn run(
             false => {}
         }
     }
-    settle(memory, edits).map_err(Failure::Unsettled)
+    for reroute in reroutes {
+        match strict {
+            true => memory.write_branch(reroute, false),
+            false => memory.write_route(reroute),
+        }
+    }
+    settle(memory, edits, reroutes).map_err(Failure::Unsettled)
 }
 
 /// Puts back the heads of sites whose tail is `whole`: as it was, and known to all threads. The
@@ -256,20 +315,28 @@ fn restore(memory: &mut impl Memory, edits: &[Edit], whole: impl Fn(&Edit) -> bo
     }
     // The next commit begins with a broadcast, but does not know of these lines. An error says no
     // more than the one that is returned.
-    let _ = clear_lines(memory, edits);
+    let _ = clear_lines(memory, edits.iter().map(|edit| edit.start));
 }
 
 /// One pass over the distinct lines, one broadcast.
 #[inline]
-fn settle(memory: &mut impl Memory, edits: &[Edit]) -> Result<(), nopal_icache::Error> {
-    clear_lines(memory, edits)?;
+fn settle(
+    memory: &mut impl Memory,
+    edits: &[Edit],
+    reroutes: &[Reroute],
+) -> Result<(), nopal_icache::Error> {
+    clear_lines(memory, edits.iter().map(|edit| edit.start))?;
+    clear_lines(memory, reroutes.iter().map(|reroute| reroute.route.branch))?;
     memory.broadcast()
 }
 
-fn clear_lines(memory: &mut impl Memory, edits: &[Edit]) -> Result<(), nopal_icache::Error> {
+fn clear_lines(
+    memory: &mut impl Memory,
+    starts: impl Iterator<Item = u32>,
+) -> Result<(), nopal_icache::Error> {
     let mut last_line = None;
-    for edit in edits {
-        let line = edit.start as usize / GRANULE;
+    for start in starts {
+        let line = start as usize / GRANULE;
         if last_line.replace(line) != Some(line) {
             memory.clear_cache(line * GRANULE)?;
         }
@@ -330,6 +397,14 @@ mod tests {
             self.cleared = false;
         }
 
+        fn write_route(&mut self, _: &Reroute) {
+            unreachable!("there are no branches here");
+        }
+
+        fn write_branch(&mut self, _: &Reroute, _: bool) {
+            unreachable!("there are no branches here");
+        }
+
         fn write_tail(&mut self, edit: &Edit) {
             assert_eq!(self.shape, HeadAndTail);
             self.tail = edit.tail;
@@ -375,6 +450,7 @@ mod tests {
             new_tail: case.tail.is_some(),
             was_on: case.was_on,
             on: case.on,
+            bypass: 0,
         };
         let mut recorder = Recorder {
             shape: case.shape,
@@ -388,7 +464,7 @@ mod tests {
             cleared: true,
             fail_at,
         };
-        let outcome = run(case.protocol, &mut recorder, &[edit]);
+        let outcome = run(case.protocol, &mut recorder, &[edit], &[]);
         assert!(recorder.cleared);
         let end = recorder.form();
         (outcome, recorder.seen, end)
@@ -530,6 +606,7 @@ mod tests {
                 new_tail: true,
                 was_on: i % 2 == 0,
                 on: true,
+                bypass: 0,
             })
             .collect();
         for protocol in [Direct, Strict] {
@@ -541,7 +618,7 @@ mod tests {
                 },
                 broadcaster: &mut broadcaster,
             };
-            assert_eq!(run(protocol, &mut memory, &edits), Ok(()));
+            assert_eq!(run(protocol, &mut memory, &edits, &[]), Ok(()));
             let expected = match (isa::SHAPE, protocol) {
                 (HeadAndTail, _) => 3,
                 (OneWord, Strict) => 2,

@@ -4,6 +4,7 @@ use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
+use crate::bypass::{BypassRecord, Way};
 use crate::code::Allocation;
 use crate::counter::{Counter, CounterBlock};
 use crate::index::{CodeInfo, SiteIndex};
@@ -240,13 +241,14 @@ impl CodeSpace {
     /// Writes `bytes` at the start of a range that nobody executes, fills the rest with traps, and
     /// makes it visible to all threads.
     ///
-    /// The sites in it, which `bytes` may have in any form, are off.
+    /// The sites in it, which `bytes` may have in any form, are off, and branches lead around them.
     pub(crate) fn write_code(
         &self,
         range: Range,
         bytes: &[u8],
         sites: &[SiteDesc],
         links: &[isa::Link],
+        bypasses: &[BypassRecord],
     ) -> Result<()> {
         debug_assert!(bytes.len() <= range.bytes());
         let writing = self.open(range)?;
@@ -265,6 +267,11 @@ impl CodeSpace {
                 isa::write_link(target.add(start), site.len, link);
                 isa::write_head(target.add(start), link, isa::Head::Off, self.region.base());
             }
+        }
+        for BypassRecord { route, .. } in bypasses {
+            let branch = writing.view().wrapping_add(route.branch as usize);
+            // SAFETY: as above; the branch was read from `bytes`.
+            unsafe { route.kind.write_route(branch, route.target(Way::Around)) };
         }
         let executed_at = (self.region.base() + range.offset()) as *const c_void;
         // SAFETY: the range is committed, hence mapped and readable.
@@ -329,7 +336,7 @@ impl CodeSpace {
                 per_cpu,
             },
         );
-        if let Err(error) = self.write_code(range, &bytes, &[], &[]) {
+        if let Err(error) = self.write_code(range, &bytes, &[], &[], &[]) {
             state.ranges.free(range);
             return Err(error);
         }

@@ -4,7 +4,7 @@
 //! handler finds the site by the address alone: every site of published code is in its space's
 //! index, whether or not a commit is under way, so that it does not matter when the signal arrives.
 //! The thread goes on after the site, as if it had been off; emulating the call instead would break
-//! shadow stacks.
+//! shadow stacks. At a branch around a site it goes on where that leads, or to the site.
 
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -74,11 +74,19 @@ impl Drop for Registration {
     }
 }
 
-/// Where a thread goes on whose breakpoint left it at `pc`, if that was a site of ours.
-/// Async-signal-safe.
-pub(crate) fn resume_address(pc: usize) -> Option<usize> {
+/// Where a thread goes on whose breakpoint left it at `pc`, if that was a site of ours or a branch around one.
+/// `flags` are those of the processor, if it has some. Async-signal-safe.
+pub(crate) fn resume_address(pc: usize, flags: u64) -> Option<usize> {
     let site_end = isa::site_end_after_trap(pc);
-    find(|node| node.index.site_ending_at(site_end).map(|_| site_end))
+    let branch = isa::branch_after_trap(pc);
+    find(|node| {
+        if node.index.site_ending_at(site_end).is_some() {
+            return Some(site_end);
+        }
+        // SAFETY: the thread is at the address, so that nobody removes the code.
+        let route = unsafe { node.index.branch_at(branch) }?;
+        Some(node.index.address(route.resume(flags)))
+    })
 }
 
 /// Waits until the code at an address that could not be fetched can be executed; false if it is not
@@ -128,16 +136,16 @@ mod tests {
         let pc = (base..end).find(|&pc| isa::site_end_after_trap(pc) == end);
         let pc = pc.expect("a trap at the site leaves the thread inside it");
 
-        assert_eq!(resume_address(pc), None);
+        assert_eq!(resume_address(pc, 0), None);
         let gate = |base| Arc::new(Gate::new(base));
         let registration = Registration::new(Arc::clone(&index), gate(base));
         let elsewhere = Arc::new(SiteIndex::new(1 << 30, 1 << 20).unwrap());
         let other = Registration::new(elsewhere, gate(1 << 30));
-        assert_eq!(resume_address(pc), Some(end));
-        assert_eq!(resume_address(pc + 1), None);
-        assert_eq!(resume_address(0), None);
+        assert_eq!(resume_address(pc, 0), Some(end));
+        assert_eq!(resume_address(pc + 1, 0), None);
+        assert_eq!(resume_address(0, 0), None);
         drop(registration);
-        assert_eq!(resume_address(pc), None);
+        assert_eq!(resume_address(pc, 0), None);
         drop(other);
     }
 

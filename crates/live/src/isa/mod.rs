@@ -2,6 +2,7 @@
 //!
 //! - `SITE_LEN`, `SITE_ALIGN`, `SHAPE`, `can_be_site`, `write_head`, `write_tail`, `read_tail`,
 //!   `tail_for`: the forms of a site and the stores between them;
+//! - `Branch`, `branch_after_trap`: branches that can lead around sites; elsewhere `no_bypasses.rs`;
 //! - `ISLAND_SIZE`, `Link`, `link`, `reach`, `write_islands`, `write_link`: what is between a site and its
 //!   stub where calls do not reach so far; elsewhere `no_islands.rs`;
 //! - `BROADCAST_CLEARS_CACHE`: whether a system call for each line would be in vain;
@@ -31,6 +32,13 @@ use no_islands as islands;
 #[cfg(target_arch = "riscv64")]
 use riscv64 as islands;
 
+#[cfg(not(target_arch = "x86_64"))]
+mod no_bypasses;
+#[cfg(not(target_arch = "x86_64"))]
+use no_bypasses as bypasses;
+#[cfg(target_arch = "x86_64")]
+use x64 as bypasses;
+
 #[cfg(target_arch = "aarch64")]
 use aarch64 as current;
 #[cfg(target_arch = "riscv64")]
@@ -40,6 +48,7 @@ use s390x as current;
 #[cfg(target_arch = "x86_64")]
 use x64 as current;
 
+pub(crate) use bypasses::{Branch, branch_after_trap};
 pub use current::SiteFrame;
 /// Elsewhere, sites leave the return address in a register.
 #[cfg(target_arch = "x86_64")]

@@ -9,6 +9,7 @@ use nopal_explore::{
 use nopal_icache::{CacheMaintenance, Operation};
 
 use super::*;
+use crate::bypass::Way;
 use Protocol::{Direct, Strict};
 
 const LINE: usize = 64;
@@ -58,6 +59,8 @@ struct Recorder {
     maintenance: CacheMaintenance,
     /// Where sites start.
     starts: Vec<u32>,
+    /// Whether there is a branch before each.
+    branches: bool,
     /// The targets that their tails name.
     tails: Vec<u8>,
     ops: Vec<Op>,
@@ -67,8 +70,37 @@ struct Recorder {
 
 impl Recorder {
     fn site(&self, edit: &Edit) -> u8 {
-        let site = self.starts.iter().position(|&start| start == edit.start);
+        self.site_at(edit.start)
+    }
+
+    fn site_at(&self, start: u32) -> u8 {
+        let site = self.starts.iter().position(|&other| other == start);
         site.expect("edits are of these sites") as u8
+    }
+
+    /// What becomes of the branches with edits.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn reroutes(&self, _: &[Edit]) -> Vec<Reroute> {
+        assert!(!self.branches, "there are none");
+        Vec::new()
+    }
+
+    /// What becomes of the branches with edits.
+    #[cfg(target_arch = "x86_64")]
+    fn reroutes(&self, edits: &[Edit]) -> Vec<Reroute> {
+        // The nearest that can be: what is in between does not matter.
+        let branch = [0x3d, 0, 0, 0, 0, 0xeb, 0xf9];
+        let kind = isa::Branch::read(&branch, isa::SITE_LEN, 0..isa::SITE_LEN).unwrap();
+        let switched = edits.iter().filter(|edit| edit.was_on != edit.on);
+        let reroute = |edit: &Edit| Reroute {
+            route: Route {
+                branch: edit.start + isa::SITE_LEN as u32,
+                kind,
+                site: edit.start,
+            },
+            way: if edit.on { Way::Through } else { Way::Around },
+        };
+        switched.filter(|_| self.branches).map(reroute).collect()
     }
 }
 
@@ -94,6 +126,17 @@ impl Memory for Recorder {
         let (site, target) = (self.site(edit), edit.tail as u8);
         self.tails[site as usize] = target;
         self.ops.push(Op::Tail { site, target });
+    }
+
+    fn write_route(&mut self, reroute: &Reroute) {
+        let site = self.site_at(reroute.route.site);
+        let around = reroute.way == Way::Around;
+        self.ops.push(Op::Route { site, around });
+    }
+
+    fn write_branch(&mut self, reroute: &Reroute, trap: bool) {
+        let site = self.site_at(reroute.route.site);
+        self.ops.push(Op::Branch { site, trap });
     }
 
     fn clear_cache(&mut self, line: usize) -> Result<(), nopal_icache::Error> {
@@ -162,6 +205,7 @@ impl Story {
             patching: Patching {
                 layout,
                 sites: now.iter().zip(&tails).map(site).collect(),
+                branches: false,
                 allowed: vec![now.iter().map(|&calls| vec![form(calls)]).collect()],
                 threads: 1,
                 window: 2,
@@ -171,6 +215,7 @@ impl Story {
                 shape: shape(layout),
                 maintenance: maintenance(layout),
                 starts: sites.iter().map(|site| site.0).collect(),
+                branches: false,
                 tails,
                 ops: Vec::new(),
                 fail_after: None,
@@ -196,6 +241,7 @@ impl Story {
             new_tail: to.is_some_and(|to| to != self.recorder.tails[site]),
             was_on: self.now[site].is_some(),
             on: to.is_some(),
+            bypass: 0,
         };
         let edits: Vec<Edit> = changes.iter().map(edit).collect();
         let one_word = self.recorder.shape == Shape::OneWord;
@@ -218,7 +264,8 @@ impl Story {
                 allowed.push(Form::Trap);
             }
         }
-        let outcome = run(self.protocol, &mut self.recorder, &edits);
+        let reroutes = self.recorder.reroutes(&edits);
+        let outcome = run(self.protocol, &mut self.recorder, &edits, &reroutes);
         for (edit, &(site, to)) in edits.iter().zip(&changes) {
             match outcome {
                 Ok(()) | Err(Failure::Unsettled(_)) => self.now[site] = to,
@@ -232,6 +279,14 @@ impl Story {
             self.patching.allowed.push(now);
         }
         outcome
+    }
+
+    /// With a branch before each site that leads around it while it is off.
+    #[cfg(target_arch = "x86_64")]
+    fn with_branches(mut self) -> Story {
+        self.patching.branches = true;
+        self.recorder.branches = true;
+        self
     }
 
     fn with_threads(mut self, threads: usize, window: usize) -> Story {
@@ -400,7 +455,11 @@ fn any_broadcast_may_fail() {
 
 fn fail(protocol: Protocol, layout: Layout, change: &Change, fail_after: usize) -> Story {
     let sites = [(0, change.from), (LINE as u32, None)];
-    let mut story = Story::new(protocol, layout, &sites);
+    fail_in(Story::new(protocol, layout, &sites), change, fail_after)
+}
+
+fn fail_in(mut story: Story, change: &Change, fail_after: usize) -> Story {
+    let protocol = story.protocol;
     story.recorder.fail_after = Some(fail_after);
     assert!(story.commit(&[(0, change.to)]).is_err());
     let outcome = form(story.now[0]);
@@ -433,6 +492,10 @@ fn heads_that_are_put_back_need_maintenance() {
         assert!(trace.what.contains("as trap after the commit"), "{trace}");
     }
 }
+
+/// Branches that lead around sites: `explored/branches.rs`.
+#[cfg(target_arch = "x86_64")]
+mod branches;
 
 /// Nobody but AMD promises what direct needs on x86-64.
 #[test]

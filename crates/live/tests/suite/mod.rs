@@ -1,6 +1,8 @@
 //! Tests of everything that a space does, whatever its memory is like: the root of each test binary says
 //! what it is to be like in `configure`.
 
+#[cfg(target_arch = "x86_64")]
+mod bypasses;
 pub mod common;
 mod debug;
 mod foreign;

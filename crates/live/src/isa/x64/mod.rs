@@ -1,5 +1,6 @@
 //! x86-64.
 
+mod bypass;
 mod cpu;
 mod entry;
 mod frame;
@@ -7,6 +8,7 @@ mod percpu;
 mod site;
 mod stub;
 
+pub(crate) use bypass::{Branch, branch_after_trap};
 pub(crate) use cpu::default_protocol;
 pub(crate) use entry::entry_point;
 pub(crate) use frame::RawFrame;

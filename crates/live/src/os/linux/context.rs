@@ -26,6 +26,24 @@ pub(super) unsafe fn after_breakpoint(
     }
 }
 
+/// The flags that conditional branches depend on, where branches are ever changed.
+///
+/// # Safety
+/// As for [`set_program_counter`].
+pub(super) unsafe fn flags(ucontext: *mut c_void) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let ucontext = ucontext.cast::<libc::ucontext_t>();
+        // SAFETY: the caller's promise.
+        unsafe { (*ucontext).uc_mcontext.gregs[libc::REG_EFL as usize] as u64 }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = ucontext;
+        0
+    }
+}
+
 /// Whether the signal was raised because the instruction at `si_addr` could not be fetched.
 ///
 /// # Safety

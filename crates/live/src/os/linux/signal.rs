@@ -89,7 +89,8 @@ unsafe extern "C" fn on_trap(signal: c_int, info: *mut siginfo_t, ucontext: *mut
     // SAFETY: the kernel passes valid pointers to a SA_SIGINFO handler.
     unsafe {
         let pc = context::after_breakpoint(info, ucontext);
-        if let Some(resume) = pc.and_then(trap::resume_address) {
+        let flags = context::flags(ucontext);
+        if let Some(resume) = pc.and_then(|pc| trap::resume_address(pc, flags)) {
             context::set_program_counter(ucontext, resume);
             return;
         }

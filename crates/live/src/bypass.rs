@@ -1,0 +1,219 @@
+//! Branches that lead around sites that are off.
+//!
+//! A branch takes one of two ways, *through* the site or *around* it; both are right while the site is off, and a
+//! thread that meets the branch under change goes through, which is right always.
+
+use crate::directory::SiteRecord;
+use crate::site::SiteDesc;
+use crate::{BypassDefect, Error, Result, isa};
+
+/// A branch backwards to a site, which may lead around it as long as the site is off: threads that go round a
+/// loop then do not even pass the site at its head.
+///
+/// On x86-64 it is a `jmp` or `jcc`, in the short or the long form, whose target is the first byte of the site. Only the
+/// lowest byte of its displacement is ever changed, so that adding the length of the site to that must not carry.
+///
+/// On other instruction sets there are none: [`BypassDefect::Unsupported`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bypass {
+    /// Offset of the branch's first byte.
+    pub branch: u32,
+    /// The [`SiteDesc::ret_offset`] of the site.
+    pub ret_offset: u32,
+}
+
+/// A branch of published code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BypassRecord {
+    pub(crate) route: Route,
+    /// One more than the position of the next branch to the same site; 0: it is the last one.
+    next: u32,
+}
+
+/// Where a branch is, and the site to which it leads: offsets in the code range.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Route {
+    pub(crate) branch: u32,
+    pub(crate) kind: isa::Branch,
+    pub(crate) site: u32,
+}
+
+impl Route {
+    /// How far from the branch a thread goes on that takes it.
+    #[inline]
+    pub(crate) fn target(&self, way: Way) -> i32 {
+        let through = self.site.wrapping_sub(self.branch) as i32;
+        match way {
+            Way::Through => through,
+            Way::Around => through + isa::SITE_LEN as i32,
+        }
+    }
+
+    /// Where, in the code range, a thread with these flags goes on that meets the branch while it is under change.
+    pub(crate) fn resume(&self, flags: u64) -> usize {
+        match self.kind.is_taken(flags) {
+            true => self.site as usize,
+            false => self.branch as usize + self.kind.len(),
+        }
+    }
+}
+
+/// Where a branch leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Through,
+    Around,
+}
+
+/// The branches that go with a site, by the first of them.
+pub(crate) fn of_site(bypasses: &[BypassRecord], first: u32) -> impl Iterator<Item = Route> {
+    let mut next = first;
+    std::iter::from_fn(move || {
+        let record = bypasses.get((next as usize).checked_sub(1)?)?;
+        next = record.next;
+        Some(record.route)
+    })
+}
+
+/// The records of branches in code that is to be at an offset of the range. Sites, which have been checked, and
+/// branches are in ascending order.
+pub(crate) fn records(
+    bytes: &[u8],
+    offset: u32,
+    sites: &[SiteDesc],
+    bypasses: &[Bypass],
+    records: &mut [SiteRecord],
+) -> Result<Box<[BypassRecord]>> {
+    let mut end = 0;
+    let mut made = Vec::with_capacity(bypasses.len());
+    for (index, bypass) in bypasses.iter().enumerate() {
+        let checked = check(bytes, sites, bypass, end).map_err(|defect| Error::BadBypass {
+            index,
+            branch: bypass.branch,
+            defect,
+        });
+        let (site, kind) = checked?;
+        end = bypass.branch as usize + kind.len();
+        let start = bypass.ret_offset - isa::SITE_LEN as u32;
+        made.push(BypassRecord {
+            route: Route {
+                branch: offset + bypass.branch,
+                kind,
+                site: offset + start,
+            },
+            next: std::mem::replace(&mut records[site].bypass, index as u32 + 1),
+        });
+    }
+    Ok(made.into())
+}
+
+/// The position of the site, and the branch, which must not begin before `from`.
+fn check(
+    bytes: &[u8],
+    sites: &[SiteDesc],
+    bypass: &Bypass,
+    from: usize,
+) -> Result<(usize, isa::Branch), BypassDefect> {
+    let site = sites
+        .binary_search_by_key(&bypass.ret_offset, |site| site.ret_offset)
+        .map_err(|_| BypassDefect::NoSite)?;
+    let branch = bypass.branch as usize;
+    if branch < from {
+        return Err(BypassDefect::Order);
+    }
+    let end = bypass.ret_offset as usize;
+    let kind = isa::Branch::read(bytes, branch, end - isa::SITE_LEN..end)?;
+    let after = branch + kind.len();
+    let next = sites.partition_point(|site| site.ret_offset as usize <= branch);
+    let overlaps = |site: &SiteDesc| (site.ret_offset as usize - isa::SITE_LEN) < after;
+    match sites.get(next).is_some_and(overlaps) {
+        true => Err(BypassDefect::Overlap),
+        false => Ok((site, kind)),
+    }
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::isa::Link;
+
+    /// Two sites with two branches to each, and what is said of them.
+    fn sample() -> (Vec<u8>, [SiteDesc; 2], [Bypass; 4]) {
+        let mut bytes = isa::OFF_FORM.to_vec();
+        bytes.extend([0x75, 0xf9]); // 5: jne 0
+        bytes.extend(isa::OFF_FORM); // 7
+        bytes.extend([0x0f, 0x84, 0xf5, 0xff, 0xff, 0xff]); // 12: je 7
+        bytes.extend([0xeb, 0xf3]); // 18: jmp 7
+        bytes.extend([0xeb, 0xea]); // 20: jmp 0
+        let sites = [5, 12].map(|ret_offset| SiteDesc { ret_offset, len: 5 });
+        let bypasses = [(5, 5), (12, 12), (18, 12), (20, 5)];
+        let bypasses = bypasses.map(|(branch, ret_offset)| Bypass { branch, ret_offset });
+        (bytes, sites, bypasses)
+    }
+
+    fn site_records(sites: &[SiteDesc]) -> Vec<SiteRecord> {
+        let record = |site: &SiteDesc| SiteRecord::new(site.ret_offset, Link::default());
+        sites.iter().map(record).collect()
+    }
+
+    #[test]
+    fn sites_find_their_branches() {
+        let (bytes, sites, bypasses) = sample();
+        let mut site_records = site_records(&sites);
+        let made = records(&bytes, 64, &sites, &bypasses, &mut site_records).unwrap();
+        let found = site_records.iter().map(|site| {
+            let routes = of_site(&made, site.bypass);
+            let ends = |r: Route| {
+                let target = |way| 64u32.wrapping_sub(r.branch.wrapping_add_signed(r.target(way)));
+                (
+                    r.branch - 64,
+                    [Way::Through, Way::Around].map(|w| target(w).wrapping_neg()),
+                )
+            };
+            routes.map(ends).collect::<Vec<_>>()
+        });
+        let expected = [
+            vec![(20, [0, 5]), (5, [0, 5])],
+            vec![(18, [7, 12]), (12, [7, 12])],
+        ];
+        assert_eq!(found.collect::<Vec<_>>(), expected);
+        // Taken, and not.
+        assert_eq!(made[1].route.resume(1 << 6), 64 + 7);
+        assert_eq!(made[1].route.resume(0), 64 + 18);
+    }
+
+    #[test]
+    fn wrong_ones_are_named() {
+        use BypassDefect::{Bytes, NoSite, Order, Overlap, Target};
+        let (mut bytes, sites, bypasses) = sample();
+        let defect = |bytes: &[u8], list: &[(u32, u32)]| {
+            let bypass = |&(branch, ret_offset): &(u32, u32)| Bypass { branch, ret_offset };
+            let list: Vec<Bypass> = list.iter().map(bypass).collect();
+            let mut site_records = site_records(&sites);
+            match records(bytes, 0, &sites, &list, &mut site_records) {
+                Ok(_) => None,
+                Err(Error::BadBypass {
+                    index,
+                    branch,
+                    defect,
+                }) => {
+                    assert_eq!(branch, list[index].branch);
+                    Some((index, defect))
+                }
+                Err(other) => panic!("unexpected {other}"),
+            }
+        };
+        assert_eq!(defect(&bytes, &[(5, 5), (12, 12)]), None);
+        assert_eq!(defect(&bytes, &[(5, 4)]), Some((0, NoSite)));
+        assert_eq!(defect(&bytes, &[(5, u32::MAX)]), Some((0, NoSite)));
+        assert_eq!(defect(&bytes, &[(5, 12)]), Some((0, Target)));
+        assert_eq!(defect(&bytes, &[(12, 12), (5, 5)]), Some((1, Order)));
+        assert_eq!(defect(&bytes, &[(12, 12), (13, 12)]), Some((1, Order)));
+        assert_eq!(defect(&bytes, &[(22, 5)]), Some((0, Bytes)));
+        assert_eq!(defect(&bytes, &[(u32::MAX, 5)]), Some((0, Bytes)));
+        assert_eq!(bypasses.len(), 4);
+        // `jmp 0`, half of it in the second site.
+        bytes[5..9].copy_from_slice(&[0x90, 0xeb, 0xf8, 0x90]);
+        assert_eq!(defect(&bytes, &[(6, 5)]), Some((0, Overlap)));
+    }
+}
