@@ -2,7 +2,7 @@
 
 use crate::label::Label;
 use crate::selected::Constant;
-use crate::{CallSite, CompiledCode, Reloc, RelocKind, Trap};
+use crate::{Bypass, CallSite, CompiledCode, Reloc, RelocKind, Trap};
 use core::fmt;
 use nopal_ir::{ExternalName, FuncRef, Function, SourceLoc, TrapCode};
 
@@ -414,6 +414,23 @@ impl<'a> Buffer<'a> {
         let offset = self.scratch.labels[label.index()].offset;
         assert!(offset != UNBOUND, "a branch to a label that is not bound");
         offset
+    }
+
+    /// The branch at `branch`, just written, leads back to offset `target` by a displacement with this lowest byte. If
+    /// a patch site is there, it may lead around it.
+    #[inline]
+    pub(crate) fn backward_branch(&mut self, branch: u32, target: u32, displacement: u8) {
+        let sites = &self.out.patch_sites;
+        let later = sites.partition_point(|site| site.ret_addr <= target);
+        if let Some(site) = sites.get(later)
+            && site.ret_addr - u32::from(site.len) == target
+            && displacement.checked_add(site.len).is_some()
+        {
+            self.out.bypasses.push(Bypass {
+                branch,
+                ret_addr: site.ret_addr,
+            });
+        }
     }
 
     /// The decision for the next branch in code order.

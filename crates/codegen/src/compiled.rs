@@ -23,6 +23,8 @@ pub struct CompiledCode {
     pub handlers: Vec<Handler>,
     /// Patch sites, in address order.
     pub patch_sites: Vec<PatchableCallSite>,
+    /// Branches that may lead around a patch site while it is off, in address order.
+    pub bypasses: Vec<Bypass>,
     /// The locations of observed values, referred to by `patch_sites`.
     pub observed: Vec<ObservedValue>,
     /// Bytes of stack a frame takes, return address included.
@@ -40,6 +42,7 @@ impl CompiledCode {
         self.try_calls.clear();
         self.handlers.clear();
         self.patch_sites.clear();
+        self.bypasses.clear();
         self.observed.clear();
         self.frame_size = 0;
     }
@@ -146,6 +149,20 @@ pub struct PatchableCallSite {
     pub srcloc: u32,
     /// Range of its value map in [`CompiledCode::observed`].
     pub observed: (u32, u32),
+}
+
+/// A branch backwards to a patch site, as that of a loop to the site at its head. While the site is off, it may as
+/// well lead around it, to [`Bypass::ret_addr`], so that going round the loop does not pass the site.
+///
+/// In the code as compiled it leads to the site, so whoever ignores these is right. It is a relative branch, on x86-64
+/// `jmp` or `jcc` with one or four bytes of displacement, and leads around the site once the length of the site is added to the
+/// lowest byte of the displacement. That sum does not carry: other branches to sites are not listed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bypass {
+    /// Offset of the branch's first byte.
+    pub branch: u32,
+    /// [`PatchableCallSite::ret_addr`] of the site.
+    pub ret_addr: u32,
 }
 
 /// An observed value at a patch site.

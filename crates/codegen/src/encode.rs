@@ -178,7 +178,7 @@ fn measure<I: Encode>(
             }
         }
         (walk.size, walk.insts) = (size, insts);
-        let padded = has_sites && distance_to_site(all, chunk, frame).is_some();
+        let padded = has_sites && near_site(all, chunk, frame).is_some();
         if padded {
             // The site needs no padding of its own; see `Context::chunk`.
             walk.size -= I::MAX_SITE_PADDING;
@@ -308,9 +308,16 @@ impl<S> MeasureWalk<'_, S> {
     }
 }
 
-/// The number of bytes before a patch site near the start of a chunk whose instructions have been
-/// measured.
-fn distance_to_site<I: Encode>(insts: &[I], chunk: &Chunk, frame: &I::Frame<'_>) -> Option<u32> {
+/// A patch site near the start of a chunk.
+struct NearSite {
+    /// Bytes before it.
+    distance: u32,
+    /// Bytes of it.
+    len: u32,
+}
+
+/// The patch site near the start of a chunk whose instructions have been measured.
+fn near_site<I: Encode>(insts: &[I], chunk: &Chunk, frame: &I::Frame<'_>) -> Option<NearSite> {
     let mut distance = 0;
     for n in chunk.insts.clone().rev().take(SITE_LOOKAHEAD) {
         let inst = &insts[n as usize];
@@ -319,7 +326,7 @@ fn distance_to_site<I: Encode>(insts: &[I], chunk: &Chunk, frame: &I::Frame<'_>)
             continue;
         }
         match inst.measure(frame, &mut Piece::default()) {
-            Measure::Site(_) => return Some(distance),
+            Measure::Site(len) => return Some(NearSite { distance, len }),
             Measure::Size(size) => distance += size,
             _ => return None,
         }
@@ -335,17 +342,22 @@ impl<'a, I: Encode> Context<'a, '_, I> {
     }
 
     fn chunk(&mut self, chunk: &Chunk) {
+        let site = if self.selected.sites.is_empty() {
+            None
+        } else {
+            near_site(&self.selected.insts, chunk, &self.frame)
+        };
         if chunk.loop_header {
-            let offset = self.buffer.offset();
+            // While a site at its top is off, a loop goes round to what follows: see `Bypass`.
+            let at_top = site.as_ref().filter(|site| site.distance == 0);
+            let offset = self.buffer.offset() + at_top.map_or(0, |site| site.len);
             let padding = offset.next_multiple_of(I::LOOP_ALIGNMENT) - offset;
             I::pad(&mut self.buffer, padding);
         }
         // Padding before the label is executed less often than padding before the site: not by
         // the back edge of a loop, and not at all after a jump.
-        if !self.selected.sites.is_empty()
-            && let Some(distance) = distance_to_site(&self.selected.insts, chunk, &self.frame)
-        {
-            let padding = I::site_padding(self.buffer.offset() + distance);
+        if let Some(site) = &site {
+            let padding = I::site_padding(self.buffer.offset() + site.distance);
             I::pad(&mut self.buffer, padding);
         }
         self.buffer.bind(chunk.label);

@@ -17,8 +17,8 @@ mod selected;
 mod supported;
 
 pub use compiled::{
-    CallSite, CompiledCode, Handler, ObservedValue, PatchableCallSite, Reloc, RelocKind, Trap,
-    TryCallSite, ValueLoc,
+    Bypass, CallSite, CompiledCode, Handler, ObservedValue, PatchableCallSite, Reloc, RelocKind,
+    Trap, TryCallSite, ValueLoc,
 };
 pub use context::{CodegenError, Context, Phase, Settings, Target, TargetError};
 pub use isa::x64::X64Features;

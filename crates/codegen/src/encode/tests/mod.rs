@@ -1,6 +1,7 @@
 //! Whole functions, encoded for x86-64 and read back with a disassembler.
 
 mod branches;
+mod bypasses;
 mod data;
 mod frames;
 mod random;
@@ -21,6 +22,11 @@ struct Program {
 }
 
 impl Program {
+    /// The chunk at `number` is the header of an innermost loop.
+    fn loop_header(&mut self, number: usize) {
+        self.selected.chunks[number].loop_header = true;
+    }
+
     /// A function without frame.
     fn new() -> Program {
         Program::with_frame(Frame::default())
@@ -93,6 +99,38 @@ fn disassemble(code: &[u8]) -> Vec<Instruction> {
         .collect()
 }
 
+/// The instruction at `offset` of `code`.
+fn decode(code: &[u8], offset: u32) -> Instruction {
+    let rest = &code[offset as usize..];
+    Decoder::with_ip(64, rest, offset.into(), DecoderOptions::NONE).decode()
+}
+
+/// Every bypass is a branch to a site, and one around it once the length is added to the lowest byte of the
+/// displacement.
+fn check_bypasses(out: &CompiledCode) {
+    assert!(out.bypasses.is_sorted_by(|a, b| a.branch < b.branch));
+    for bypass in &out.bypasses {
+        let site = out
+            .patch_sites
+            .iter()
+            .find(|s| s.ret_addr == bypass.ret_addr)
+            .expect("a site");
+        let target = |code: &[u8]| {
+            let branch = decode(code, bypass.branch);
+            assert!(branch.is_jmp_short_or_near() || branch.is_jcc_short_or_near());
+            (branch.len(), branch.near_branch_target() as u32)
+        };
+        let (len, start) = target(&out.code);
+        assert_eq!(start, site.ret_addr - u32::from(site.len));
+        assert!(site.ret_addr <= bypass.branch, "a branch backwards");
+        let mut around = out.code.clone();
+        let displacement = if len == 2 { 1 } else { 4 };
+        let lowest = &mut around[bypass.branch as usize + len - displacement];
+        *lowest = lowest.checked_add(site.len).expect("a sum without carry");
+        assert_eq!(target(&around), (len, site.ret_addr));
+    }
+}
+
 /// The text of an instruction.
 fn text(inst: &Instruction) -> String {
     let mut formatter = GasFormatter::new();
@@ -110,15 +148,7 @@ fn listing(code: &[u8]) -> Vec<String> {
 
 /// The instruction at `offset`.
 fn at(code: &CompiledCode, offset: u32) -> String {
-    text(
-        &Decoder::with_ip(
-            64,
-            &code.code[offset as usize..],
-            offset.into(),
-            DecoderOptions::NONE,
-        )
-        .decode(),
-    )
+    text(&decode(&code.code, offset))
 }
 
 /// The bytes of the prologue and of the epilogue without frame: `push rbp; mov rbp, rsp`, and

@@ -1,6 +1,6 @@
 //! Random functions: what is encoded is what was selected, whatever the forms of the branches.
 
-use super::{Program, disassemble, text};
+use super::{Program, check_bypasses, disassemble, text};
 use crate::CompiledCode;
 use crate::isa::x64::inst::{Alu, Cc, Inst, Mem, Size};
 use crate::isa::x64::regs::{R9, R12, RAX, RBX, RCX};
@@ -110,6 +110,9 @@ fn program(random: &mut Random) -> (Program, Vec<Vec<Inst>>) {
             });
         }
         p.chunk(labels[chunk as usize * 2], &body);
+        if sites && random.below(16) == 0 {
+            p.loop_header(chunk as usize);
+        }
         bodies.push(body);
     }
     (p, bodies)
@@ -234,9 +237,19 @@ impl Walk<'_> {
     }
 }
 
-/// Check a program; gives the number of branches, and how many are long without need.
-fn check(p: &mut Program, bodies: &[Vec<Inst>]) -> (usize, usize) {
+/// How many branches there are of a kind.
+#[derive(Clone, Copy, Default, Debug)]
+struct Counts {
+    all: usize,
+    /// Long without need.
+    wasted: usize,
+    bypasses: usize,
+}
+
+/// Check a program; gives the number of branches of each kind.
+fn check(p: &mut Program, bodies: &[Vec<Inst>]) -> Counts {
     let out = p.encode();
+    check_bypasses(&out);
     let mut decoded = disassemble(&out.code);
     let end = out.code.len() as u64;
     let mut sentinel = Instruction::new();
@@ -263,7 +276,10 @@ fn check(p: &mut Program, bodies: &[Vec<Inst>]) -> (usize, usize) {
     for (offset, label) in &walk.omitted {
         assert_eq!(Some(*offset), walk.labels[label.index()]);
     }
-    let mut wasted = 0;
+    let mut counts = Counts {
+        all: walk.branches.len(),
+        ..Counts::default()
+    };
     for (branch, label) in &walk.branches {
         let target = branch.near_branch_target();
         let settled = Some(walk.behind_padding(target));
@@ -273,9 +289,17 @@ fn check(p: &mut Program, bodies: &[Vec<Inst>]) -> (usize, usize) {
             assert!(i8::try_from(distance).is_ok());
         } else {
             // In the short form, one that leads back would be 3 or 4 bytes closer.
-            wasted += usize::from((-131..128).contains(&distance));
+            counts.wasted += usize::from((-131..128).contains(&distance));
         }
+        let is_site = (out.patch_sites.iter()).any(|s| u64::from(s.ret_addr - 5) == target);
+        let carries = (distance as u8).checked_add(5).is_none();
+        let is_bypass = is_site && distance < 0 && !carries;
+        let branch = branch.ip() as u32;
+        let listed = out.bypasses.iter().any(|b| b.branch == branch);
+        assert_eq!(listed, is_bypass);
+        counts.bypasses += usize::from(listed);
     }
+    assert_eq!(out.bypasses.len(), counts.bypasses);
     let first = walk.offset();
     for (target, inst) in &walk.traps {
         let Inst::TrapIf { code, srcloc, .. } = *inst else {
@@ -295,28 +319,36 @@ fn check(p: &mut Program, bodies: &[Vec<Inst>]) -> (usize, usize) {
             .all(|i| matches!(i.mnemonic(), Mnemonic::Ud2 | Mnemonic::INVALID))
     );
     assert_eq!(walk.sites, p.selected.sites.len());
-    (walk.branches.len(), wasted)
+    counts
 }
 
 #[test]
 fn random_functions_read_back() {
     let mut random = Random(1);
-    // With and without sites: the number of branches, and of those that are long without need.
-    let mut counts = [(0, 0); 2];
+    let [mut with_sites, mut without] = [Counts::default(); 2];
     for _ in 0..2000 {
         let (mut p, bodies) = program(&mut random);
-        let (branches, wasted) = check(&mut p, &bodies);
-        let count = &mut counts[usize::from(p.selected.sites.is_empty())];
-        *count = (count.0 + branches, count.1 + wasted);
+        let counts = check(&mut p, &bodies);
+        let sum = if p.selected.sites.is_empty() {
+            &mut without
+        } else {
+            &mut with_sites
+        };
+        sum.all += counts.all;
+        sum.wasted += counts.wasted;
+        sum.bypasses += counts.bypasses;
     }
     // The padding of sites is not known beforehand, nor are the forms of outer latches.
-    let [with_sites, without] = counts;
     assert!(
-        with_sites.0 > 10_000 && with_sites.1 * 20 <= with_sites.0,
+        with_sites.all > 10_000 && with_sites.wasted * 20 <= with_sites.all,
         "{with_sites:?}"
     );
     assert!(
-        without.0 > 10_000 && without.1 * 100 <= without.0,
+        without.all > 10_000 && without.wasted * 100 <= without.all,
         "{without:?}"
+    );
+    assert!(
+        with_sites.bypasses > 500 && without.bypasses == 0,
+        "{with_sites:?}"
     );
 }

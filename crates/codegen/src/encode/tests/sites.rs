@@ -8,7 +8,7 @@ use crate::selected::{Frame, SelectedLoc, SelectedSite};
 use crate::{CompiledCode, ObservedValue, PatchableCallSite, RegSet, ValueLoc};
 use nopal_ir::{EntityRef, FuncRef, SourceLoc, Type};
 
-fn site(p: &mut Program) -> Inst {
+pub(super) fn site(p: &mut Program) -> Inst {
     let end = p.selected.observed.len() as u32;
     p.selected.sites.push(SelectedSite {
         callee: FuncRef::new(1),
@@ -29,6 +29,7 @@ fn check(out: &CompiledCode) {
         assert_eq!(at(out, start), "cmp $0,%eax");
         assert_eq!(start / 32, (site.ret_addr - 1) / 32, "a site at {start}");
     }
+    super::check_bypasses(out);
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn looping(before: usize, inside: usize, jump: bool) -> (CompiledCode, u32) {
         target: head,
     });
     p.chunk(head, &insts);
-    p.selected.chunks[1].loop_header = true;
+    p.loop_header(1);
     p.chunk(end, &[Inst::Ret]);
     let out = p.encode();
     check(&out);
@@ -130,8 +131,16 @@ fn padding_is_not_in_loops() {
                 let site = out.patch_sites[0].ret_addr - 5;
                 assert_eq!(site, head + inside as u32, "the loop has no padding");
                 let size = PROLOGUE + before + if jump { 2 } else { 0 };
-                let aligned = size.next_multiple_of(Inst::LOOP_ALIGNMENT as usize);
-                assert!((aligned..aligned + 5).contains(&(head as usize)));
+                let alignment = Inst::LOOP_ALIGNMENT as usize;
+                let head = head as usize;
+                if inside == 0 {
+                    // What follows the site is aligned.
+                    assert_eq!(head + 5, (size + 5).next_multiple_of(alignment));
+                } else {
+                    let aligned = size.next_multiple_of(alignment);
+                    assert!((aligned..aligned + 5).contains(&head));
+                }
+                assert_eq!(out.bypasses.len(), usize::from(inside == 0));
             }
         }
     }

@@ -84,15 +84,18 @@ fn branch(cx: &mut Context<'_, '_, Inst>, opcodes: &BranchOpcodes, target: Label
         Branch::Short => forward_short(buffer, opcodes, Target::Label(target)),
         Branch::Long => forward_long(buffer, opcodes, Target::Label(target)),
         Branch::Backward => {
-            let start = i64::from(buffer.offset());
-            let distance = i64::from(buffer.label_offset(target)) - start;
-            if let Ok(short) = i8::try_from(distance - 2) {
+            let (start, target) = (buffer.offset(), buffer.label_offset(target));
+            let distance = i64::from(target) - i64::from(start);
+            let displacement = if let Ok(short) = i8::try_from(distance - 2) {
                 buffer.put(opcodes.short | u64::from(short as u8) << 8, 2);
+                short as u8
             } else {
                 let distance = distance - i64::from(opcodes.long_len) - 4;
                 buffer.put(opcodes.long, opcodes.long_len);
                 buffer.put(distance as u64, 4);
-            }
+                distance as u8
+            };
+            buffer.backward_branch(start, target, displacement);
         }
     }
 }
