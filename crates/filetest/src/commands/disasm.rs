@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// The code of a function, an instruction per line, with labels where branches lead, and with remarks
-/// about traps, relocations and patch sites. Constants and tables follow as bytes.
+/// about traps, relocations, patch sites and branches that may lead around these. Constants and tables follow as bytes.
 pub(crate) fn listing(func: &Function, code: &CompiledCode) -> String {
     let data = data_start(&code.code);
     let padding = code.code[..data]
@@ -121,6 +121,9 @@ fn remarks(func: &Function, code: &CompiledCode, start: usize, next: usize, out:
             let _ = write!(out, " ; site of {name}");
         }
         let _ = write!(out, " ; patchable call: NOP out last {} bytes", site.len);
+    }
+    for bypass in (code.bypasses.iter()).filter(|b| b.branch as usize == start) {
+        let _ = write!(out, " ; while the site is off: to {:#x}", bypass.ret_addr);
     }
     for trap in code.traps.iter().filter(|t| t.offset as usize == start) {
         let _ = write!(out, " ; trap: {}", trap.code);

@@ -2,7 +2,7 @@
 
 use nopal_codegen::{CompiledCode, PatchableCallSite, RelocKind};
 use nopal_ir::{ExternalName, Function, TrapCode};
-use nopal_live::{Code, CodeSpace, SiteDesc, SiteId};
+use nopal_live::{Bypass, Code, CodeSpace, SiteDesc, SiteId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ pub fn link(
         bytes[at + 6..at + 14].copy_from_slice(&address.to_le_bytes());
         layout.stubs.insert(name.clone(), at);
     }
-    let mut sites = Vec::new();
+    let (mut sites, mut bypasses) = (Vec::new(), Vec::new());
     for ((_, code), &offset) in functions.iter().zip(&layout.offsets) {
         bytes[offset..offset + code.code.len()].copy_from_slice(&code.code);
         layout.relocate(&mut bytes, base, offset, code, &symbol)?;
@@ -55,8 +55,12 @@ pub fn link(
             ret_offset: offset as u32 + s.ret_addr,
             len: s.len,
         }));
+        bypasses.extend(code.bypasses.iter().map(|b| Bypass {
+            branch: offset as u32 + b.branch,
+            ret_offset: offset as u32 + b.ret_addr,
+        }));
     }
-    let code = allocation.publish(&bytes, &sites);
+    let code = allocation.publish_with(&bytes, &sites, &bypasses);
     let entries = layout.offsets.iter().map(|&at| base + at as u64).collect();
     let tables = functions.into_iter().map(|f| f.1);
     Ok(Linked {
