@@ -7,7 +7,7 @@ use crate::translate::{NAMESPACE_FUNC, NAMESPACE_SITE};
 use crate::{Error, Result, SiteKind, arch};
 use nopal_codegen::{CompiledCode, Reloc, RelocKind};
 use nopal_ir::{ExternalName, Function};
-use nopal_live::{Code, CodeSpace, SiteDesc};
+use nopal_live::{Bypass, Code, CodeSpace, SiteDesc};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ const ALIGNMENT: usize = 64;
 pub(crate) struct Text {
     bytes: Vec<u8>,
     relocs: Vec<TextReloc>,
+    /// In ascending order.
+    bypasses: Vec<Bypass>,
     pub(crate) maps: CodeMaps,
 }
 
@@ -65,6 +67,27 @@ impl TextReloc {
     }
 }
 
+fn bypass_to_bytes(bypass: &Bypass) -> [u8; 8] {
+    let mut record = [0; 8];
+    record[..4].copy_from_slice(&bypass.branch.to_le_bytes());
+    record[4..].copy_from_slice(&bypass.ret_offset.to_le_bytes());
+    record
+}
+
+/// Bypasses in `len` bytes of code. Whether they are branches to sites is checked when the code is published.
+fn read_bypasses(records: &[[u8; 8]], len: u32) -> Option<Vec<Bypass>> {
+    let bypasses = records.iter().map(|&[a, b, c, d, e, f, g, h]| Bypass {
+        branch: u32::from_le_bytes([a, b, c, d]),
+        ret_offset: u32::from_le_bytes([e, f, g, h]),
+    });
+    let bypasses: Vec<Bypass> = bypasses.collect();
+    let is_valid = bypasses.is_sorted_by(|a, b| a.branch < b.branch)
+        && bypasses
+            .iter()
+            .all(|b| b.branch < len && b.ret_offset <= len);
+    is_valid.then_some(bypasses)
+}
+
 impl Text {
     /// Append a compiled function. The module has `imported` imported ones.
     pub(crate) fn push(
@@ -94,6 +117,10 @@ impl Text {
             let ret_offset = base + site.ret_addr;
             (self.maps.sites).push(kind, ret_offset, site.len, site.site, values);
         }
+        self.bypasses.extend(code.bypasses.iter().map(|b| Bypass {
+            branch: base + b.branch,
+            ret_offset: base + b.ret_addr,
+        }));
         Ok(())
     }
 
@@ -132,6 +159,10 @@ impl Text {
                 offset: base + reloc.offset,
                 ..*reloc
             }));
+        self.bypasses.extend(other.bypasses.iter().map(|b| Bypass {
+            branch: base + b.branch,
+            ret_offset: base + b.ret_offset,
+        }));
         Ok(())
     }
 
@@ -172,7 +203,7 @@ impl Text {
         self.relocate(base, |target| callee(base, target));
         allocation
             .tag(tag)
-            .publish(&self.bytes, &sites)
+            .publish_with(&self.bytes, &sites, &self.bypasses)
             .map_err(Error::code_memory)
     }
 
@@ -198,6 +229,7 @@ impl Text {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer::new(self.bytes.clone());
         out.records(self.relocs.iter().copied().map(TextReloc::to_bytes));
+        out.records(self.bypasses.iter().map(bypass_to_bytes));
         self.maps.write(&mut out);
         let mut bytes = out.into_bytes();
         bytes.extend_from_slice(&(self.bytes.len() as u64).to_le_bytes());
@@ -219,6 +251,7 @@ impl Text {
         let (code, tables) = rest.split_at_checked(len as usize)?;
         let mut input = Reader::new(tables);
         let relocs = input.records()?;
+        let bypasses = read_bypasses(input.records()?, len)?;
         let maps = CodeMaps::read(&mut input, len, info, functions)?;
         let relocs: Option<Vec<TextReloc>> = (relocs.iter())
             .map(|&record| TextReloc::from_bytes(record, code.len(), info.func_bodies.len()))
@@ -231,6 +264,7 @@ impl Text {
         Some(Text {
             bytes,
             relocs,
+            bypasses,
             maps,
         })
     }
@@ -306,7 +340,7 @@ mod tests {
         let again = Text::from_bytes(bytes.clone(), &info, 1..3).expect("the same text");
         assert_eq!(format!("{again:?}"), format!("{text:?}"));
         assert_eq!(again.to_bytes(), bytes);
-        assert_eq!(text.relocs.len(), 2);
+        assert_eq!((text.relocs.len(), text.bypasses.len()), (2, 1));
         assert!(Text::from_bytes([&bytes[..], b"\0"].concat(), &info, 1..3).is_none());
         for len in 0..bytes.len() {
             assert!(
@@ -319,6 +353,52 @@ mod tests {
         let other = wat::parse_str("(module (func))").expect("valid text");
         let other = parse(&other).expect("a module");
         assert!(Text::from_bytes(bytes, &other.info, 0..1).is_none());
+    }
+
+    #[test]
+    fn bypasses_keep_with_their_functions() {
+        let engine = Engine::default();
+        let wasm = wat::parse_str(TEXT).expect("valid text");
+        let Parsed { info, bodies } = parse(&wasm).expect("a module");
+        let text = compile(&engine, &info, bodies).expect("code");
+        let mut twice = Text::default();
+        for _ in 0..2 {
+            twice.append(&text).expect("room");
+        }
+        let base = text.bytes.len().next_multiple_of(ALIGNMENT) as u32;
+        let [bypass] = text.bypasses[..] else {
+            panic!("one loop")
+        };
+        let moved = Bypass {
+            branch: base + bypass.branch,
+            ret_offset: base + bypass.ret_offset,
+        };
+        assert_eq!(twice.bypasses, [bypass, moved]);
+        let ends: Vec<u32> = (twice.maps.sites.sites())
+            .map(|site| site.ret_offset)
+            .collect();
+        for bypass in &twice.bypasses {
+            assert!(ends.contains(&bypass.ret_offset));
+            // `jne`, short.
+            assert_eq!(twice.bytes[bypass.branch as usize], 0x75);
+        }
+    }
+
+    #[test]
+    fn bypasses_outside_of_the_code_or_out_of_order_are_refused() {
+        let read = |bypasses: &[(u32, u32)]| {
+            let records = bypasses
+                .iter()
+                .map(|&(branch, ret_offset)| bypass_to_bytes(&Bypass { branch, ret_offset }));
+            read_bypasses(&records.collect::<Vec<_>>(), 100).map(|read| read.len())
+        };
+        assert_eq!(read(&[]), Some(0));
+        assert_eq!(read(&[(20, 10), (99, 100)]), Some(2));
+        assert_eq!(read(&[(100, 10)]), None);
+        assert_eq!(read(&[(u32::MAX, 10)]), None);
+        assert_eq!(read(&[(20, 101)]), None);
+        assert_eq!(read(&[(20, 10), (20, 10)]), None);
+        assert_eq!(read(&[(30, 10), (20, 10)]), None);
     }
 
     #[test]

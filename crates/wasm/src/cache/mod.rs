@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 
 /// What every entry ends with: what it is, and the version of its form. Before it stands the code that
 /// authenticates, and before that the contents, so that these can be used where they were read to.
-const MAGIC: &[u8; 8] = b"nopal\0\0\x01";
+const MAGIC: &[u8; 8] = b"nopal\0\0\x02";
 /// Length of the code that authenticates an entry.
 const MAC_LEN: usize = 32;
 
