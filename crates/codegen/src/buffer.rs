@@ -258,6 +258,15 @@ pub(crate) struct BackwardBranch {
     pub(crate) next: u32,
 }
 
+/// A patch site near the start of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NearSite {
+    /// Bytes before it.
+    pub(crate) distance: u32,
+    /// Bytes of it.
+    pub(crate) len: u32,
+}
+
 impl LabelState {
     /// Whether the walk that measures has met it.
     pub(crate) fn is_measured(&self) -> bool {
@@ -282,6 +291,8 @@ pub(crate) struct EncodeScratch {
     pub(crate) measured: Vec<Label>,
     /// Backward branches, last branch first.
     pub(crate) backward: Vec<BackwardBranch>,
+    /// The patch site near the start of each chunk, last chunk first. Empty if there are no sites at all.
+    pub(crate) near_sites: Vec<Option<NearSite>>,
     fixups: Vec<Fixup>,
     traps: Vec<DeferredTrap>,
     trap_offsets: Vec<u32>,
@@ -305,6 +316,7 @@ impl EncodeScratch {
         self.branches.clear();
         self.measured.clear();
         self.backward.clear();
+        self.near_sites.clear();
         self.fixups.clear();
         self.traps.clear();
         self.trap_offsets.clear();

@@ -7,7 +7,7 @@
 
 use crate::buffer::{
     BackwardBranch, Branch, Buffer, EncodeError, EncodeScratch, FixupForm, MAX_CODE, NO_BRANCH,
-    PackedPiece, Piece, Sink,
+    NearSite, PackedPiece, Piece, Sink,
 };
 use crate::label::Label;
 use crate::selected::{Chunk, Frame, Selected, SelectedHandler, SelectedLoc};
@@ -178,7 +178,12 @@ fn measure<I: Encode>(
             }
         }
         (walk.size, walk.insts) = (size, insts);
-        let padded = has_sites && near_site(all, chunk, frame).is_some();
+        let mut padded = false;
+        if has_sites {
+            let site = near_site(all, chunk, frame);
+            padded = site.is_some();
+            walk.scratch.near_sites.push(site);
+        }
         if padded {
             // The site needs no padding of its own; see `Context::chunk`.
             walk.size -= I::MAX_SITE_PADDING;
@@ -308,14 +313,6 @@ impl<S> MeasureWalk<'_, S> {
     }
 }
 
-/// A patch site near the start of a chunk.
-struct NearSite {
-    /// Bytes before it.
-    distance: u32,
-    /// Bytes of it.
-    len: u32,
-}
-
 /// The patch site near the start of a chunk whose instructions have been measured.
 fn near_site<I: Encode>(insts: &[I], chunk: &Chunk, frame: &I::Frame<'_>) -> Option<NearSite> {
     let mut distance = 0;
@@ -342,21 +339,17 @@ impl<'a, I: Encode> Context<'a, '_, I> {
     }
 
     fn chunk(&mut self, chunk: &Chunk) {
-        let site = if self.selected.sites.is_empty() {
-            None
-        } else {
-            near_site(&self.selected.insts, chunk, &self.frame)
-        };
+        let site = self.buffer.scratch.near_sites.pop().flatten();
         if chunk.loop_header {
             // While a site at its top is off, a loop goes round to what follows: see `Bypass`.
-            let at_top = site.as_ref().filter(|site| site.distance == 0);
+            let at_top = site.filter(|site| site.distance == 0);
             let offset = self.buffer.offset() + at_top.map_or(0, |site| site.len);
             let padding = offset.next_multiple_of(I::LOOP_ALIGNMENT) - offset;
             I::pad(&mut self.buffer, padding);
         }
         // Padding before the label is executed less often than padding before the site: not by
         // the back edge of a loop, and not at all after a jump.
-        if let Some(site) = &site {
+        if let Some(site) = site {
             let padding = I::site_padding(self.buffer.offset() + site.distance);
             I::pad(&mut self.buffer, padding);
         }
