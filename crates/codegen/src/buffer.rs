@@ -238,6 +238,9 @@ pub(crate) struct LabelState {
     pub(crate) insts_from_end: u32,
     /// The last of [`EncodeScratch::backward`] that leads to it, or [`NO_BRANCH`].
     pub(crate) backward: u32,
+    /// Where branches to it may lead while a site is off, and the end of that.
+    around: u32,
+    ret_addr: u32,
 }
 
 /// No backward branch.
@@ -281,6 +284,17 @@ struct DeferredTrap {
     srcloc: SourceLoc,
 }
 
+/// A branch to a label, written.
+#[derive(Clone, Copy, Debug)]
+struct ListedBranch {
+    /// The offset of its first byte.
+    branch: u32,
+    label: Label,
+    opcode_len: u8,
+    /// Whether the displacement has one byte, not four.
+    short: bool,
+}
+
 /// Tables used while encoding, kept from function to function.
 #[derive(Default)]
 pub(crate) struct EncodeScratch {
@@ -293,6 +307,10 @@ pub(crate) struct EncodeScratch {
     pub(crate) backward: Vec<BackwardBranch>,
     /// The patch site near the start of each chunk, last chunk first. Empty if there are no sites at all.
     pub(crate) near_sites: Vec<Option<NearSite>>,
+    /// Whether there are patch sites.
+    pub(crate) has_sites: bool,
+    /// Branches to labels in code order, if there are patch sites.
+    listed: Vec<ListedBranch>,
     fixups: Vec<Fixup>,
     traps: Vec<DeferredTrap>,
     trap_offsets: Vec<u32>,
@@ -310,6 +328,8 @@ impl EncodeScratch {
             from_end: UNBOUND,
             insts_from_end: 0,
             backward: NO_BRANCH,
+            around: UNBOUND,
+            ret_addr: UNBOUND,
         };
         self.labels.clear();
         self.labels.resize(num_labels, unbound);
@@ -317,6 +337,7 @@ impl EncodeScratch {
         self.measured.clear();
         self.backward.clear();
         self.near_sites.clear();
+        self.listed.clear();
         self.fixups.clear();
         self.traps.clear();
         self.trap_offsets.clear();
@@ -428,20 +449,47 @@ impl<'a> Buffer<'a> {
         offset
     }
 
-    /// The branch at `branch`, just written, leads back to offset `target` by a displacement with this lowest byte. If
-    /// a patch site is there, it may lead around it.
+    /// A branch to a label begins here: this many bytes of opcode, then one or four of displacement.
     #[inline]
-    pub(crate) fn backward_branch(&mut self, branch: u32, target: u32, displacement: u8) {
-        let sites = &self.out.patch_sites;
-        let later = sites.partition_point(|site| site.ret_addr <= target);
-        if let Some(site) = sites.get(later)
-            && site.ret_addr - u32::from(site.len) == target
-            && displacement.checked_add(site.len).is_some()
-        {
-            self.out.bypasses.push(Bypass {
+    pub(crate) fn branch_to(&mut self, label: Label, opcode_len: u32, short: bool) {
+        if self.scratch.has_sites {
+            let branch = self.offset();
+            self.scratch.listed.push(ListedBranch {
                 branch,
-                ret_addr: site.ret_addr,
+                label,
+                opcode_len: opcode_len as u8,
+                short,
             });
+        }
+    }
+
+    /// While the site that ends at `ret_addr` is off, branches to `label` may lead to `around`.
+    pub(crate) fn bypass(&mut self, label: Label, around: u32, ret_addr: u32) {
+        let state = &mut self.scratch.labels[label.index()];
+        (state.around, state.ret_addr) = (around, ret_addr);
+    }
+
+    /// List the branches that may lead around sites. All displacements are in place.
+    pub(crate) fn list_bypasses(&mut self) {
+        for listed in &self.scratch.listed {
+            let state = &self.scratch.labels[listed.label.index()];
+            if state.around == UNBOUND {
+                continue;
+            }
+            let at = listed.branch as usize + usize::from(listed.opcode_len);
+            let displacement = self.out.code[at];
+            let farther = u8::try_from(state.around - state.offset).ok();
+            let is_enough = farther.is_some_and(|farther| match listed.short {
+                true => (displacement as i8).checked_add_unsigned(farther).is_some(),
+                false => displacement.checked_add(farther).is_some(),
+            });
+            if is_enough {
+                self.out.bypasses.push(Bypass {
+                    branch: listed.branch,
+                    around: state.around,
+                    ret_addr: state.ret_addr,
+                });
+            }
         }
     }
 

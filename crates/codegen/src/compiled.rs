@@ -151,16 +151,18 @@ pub struct PatchableCallSite {
     pub observed: (u32, u32),
 }
 
-/// A branch backwards to a patch site, as that of a loop to the site at its head. While the site is off, it may as
-/// well lead around it, to [`Bypass::ret_addr`], so that going round the loop does not pass the site.
+/// A branch to a patch site, as that of a loop to the site at its head. While the site is off, it may as well lead
+/// around it, so that going round the loop does not pass the site.
 ///
-/// In the code as compiled it leads to the site, so whoever ignores these is right. It is a relative branch, on x86-64
-/// `jmp` or `jcc` with one or four bytes of displacement, and leads around the site once the length of the site is added to the
-/// lowest byte of the displacement. That sum does not carry: other branches to sites are not listed.
+/// In the code as compiled it leads to the site, or to moves in front of it, so whoever ignores these is right. It is a
+/// relative branch, on x86-64 `jmp` or `jcc` with one or four bytes of displacement, of which only the lowest byte needs
+/// to be changed: branches for which that is not enough are not listed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bypass {
     /// Offset of the branch's first byte.
     pub branch: u32,
+    /// Offset of where it may lead.
+    pub around: u32,
     /// [`PatchableCallSite::ret_addr`] of the site.
     pub ret_addr: u32,
 }

@@ -12,6 +12,7 @@ use crate::buffer::{
 use crate::label::Label;
 use crate::selected::{Chunk, Frame, Selected, SelectedHandler, SelectedLoc};
 use crate::{CompiledCode, Handler, ObservedValue, PatchableCallSite, TryCallSite, ValueLoc};
+use core::ops::Range;
 use nopal_ir::Function;
 
 /// The size of an instruction, or what it depends on.
@@ -83,6 +84,10 @@ pub(crate) trait Encode: Copy {
 
     /// The padding a patch site at `offset` needs before it.
     fn site_padding(offset: u32) -> u32;
+    /// The size of a jump over `len` bytes.
+    fn jump_over_size(len: u32) -> u32;
+    /// Write a jump over the `len` bytes that follow it.
+    fn jump_over(buffer: &mut Buffer<'_>, len: u32);
     /// Write `len` bytes that do nothing.
     fn pad(buffer: &mut Buffer<'_>, len: u32);
     /// Fill in the place `at` that refers to offset `target`.
@@ -150,6 +155,7 @@ fn measure<I: Encode>(
         return Err(EncodeError::TooLarge);
     }
     let has_sites = !selected.sites.is_empty();
+    scratch.has_sites = has_sites;
     let mut walk = MeasureWalk {
         selected,
         scratch,
@@ -177,7 +183,14 @@ fn measure<I: Encode>(
                 }
             }
         }
+        let chunk_size = size - walk.size;
         (walk.size, walk.insts) = (size, insts);
+        if let Some(Some(site)) = walk.scratch.near_sites.last()
+            && is_led_around(chunk, site)
+        {
+            // Written twice: see `Context::latch`.
+            walk.size += jump_over_size::<I>(chunk_size) + chunk_size;
+        }
         let mut padded = false;
         if has_sites {
             let site = near_site(all, chunk, frame);
@@ -313,6 +326,16 @@ impl<S> MeasureWalk<'_, S> {
     }
 }
 
+/// Whether a chunk is moves of backward edges to a patch site, the first one of the next chunk.
+fn is_led_around(chunk: &Chunk, next: &NearSite) -> bool {
+    chunk.latch && next.distance == 0
+}
+
+/// The size of a jump over `len` bytes, which is left out if there are none.
+fn jump_over_size<I: Encode>(len: u32) -> u32 {
+    if len == 0 { 0 } else { I::jump_over_size(len) }
+}
+
 /// The patch site near the start of a chunk whose instructions have been measured.
 fn near_site<I: Encode>(insts: &[I], chunk: &Chunk, frame: &I::Frame<'_>) -> Option<NearSite> {
     let mut distance = 0;
@@ -333,13 +356,22 @@ fn near_site<I: Encode>(insts: &[I], chunk: &Chunk, frame: &I::Frame<'_>) -> Opt
 
 impl<'a, I: Encode> Context<'a, '_, I> {
     fn chunks(&mut self) {
-        for chunk in &self.selected.chunks {
-            self.chunk(chunk);
+        let mut chunks = self.selected.chunks.iter();
+        while let Some(chunk) = chunks.next() {
+            let site = self.buffer.scratch.near_sites.pop().flatten();
+            if let Some(&Some(next)) = self.buffer.scratch.near_sites.last()
+                && is_led_around(chunk, &next)
+                && let Some(header) = chunks.next()
+            {
+                self.buffer.scratch.near_sites.pop();
+                self.latch(chunk, header, next);
+            } else {
+                self.chunk(chunk, site);
+            }
         }
     }
 
-    fn chunk(&mut self, chunk: &Chunk) {
-        let site = self.buffer.scratch.near_sites.pop().flatten();
+    fn chunk(&mut self, chunk: &Chunk, site: Option<NearSite>) {
         if chunk.loop_header {
             // While a site at its top is off, a loop goes round to what follows: see `Bypass`.
             let at_top = site.filter(|site| site.distance == 0);
@@ -354,7 +386,69 @@ impl<'a, I: Encode> Context<'a, '_, I> {
             I::pad(&mut self.buffer, padding);
         }
         self.buffer.bind(chunk.label);
+        if let Some(NearSite { distance: 0, len }) = site {
+            let end = self.buffer.offset() + len;
+            self.buffer.bypass(chunk.label, end, end);
+        }
+        self.insts(chunk.insts.clone());
+    }
+
+    /// Moves of backward edges to a site, which is the first instruction of the chunk that follows.
+    ///
+    /// While the site is off, backward edges lead to moves that run on into what is behind the site. Others like
+    /// these, in front of the site, are for when it is on, and both paths join by a jump:
+    ///
+    /// ```text
+    /// latch:      moves
+    /// header:     site
+    ///             jump to `behind`
+    /// around:     moves
+    /// behind:     the rest of the chunk
+    /// ```
+    fn latch(&mut self, latch: &Chunk, header: &Chunk, site: NearSite) {
+        let size = self.size_of(latch);
+        let around = size + site.len + jump_over_size::<I>(size);
+        if latch.loop_header {
+            let offset = self.buffer.offset() + around;
+            let padding = offset.next_multiple_of(I::LOOP_ALIGNMENT) - offset;
+            I::pad(&mut self.buffer, padding);
+        }
+        let padding = I::site_padding(self.buffer.offset() + size);
+        I::pad(&mut self.buffer, padding);
+        self.buffer.bind(latch.label);
+        self.insts(latch.insts.clone());
+        self.buffer.bind(header.label);
+        let first = header.insts.end - 1;
+        self.insts(first..header.insts.end);
+        let ret_addr = self.buffer.offset();
+        if size != 0 {
+            I::jump_over(&mut self.buffer, size);
+        }
+        let around = self.buffer.offset();
+        self.buffer.bypass(latch.label, around, ret_addr);
+        self.insts(latch.insts.clone());
+        let behind = self.buffer.offset();
+        debug_assert_eq!(behind - around, size, "the moves measured");
+        self.buffer.bypass(header.label, behind, ret_addr);
+        self.insts(header.insts.start..first);
+    }
+
+    /// Bytes of a chunk without branches.
+    fn size_of(&self, chunk: &Chunk) -> u32 {
         let range = chunk.insts.start as usize..chunk.insts.end as usize;
+        let size = |inst: &I| match inst.bytes() {
+            Some(bytes) => Piece::unpack(bytes).len(),
+            None => match inst.measure(&self.frame, &mut Piece::default()) {
+                Measure::Size(size) => size,
+                special => unreachable!("{special:?} among moves"),
+            },
+        };
+        self.selected.insts[range].iter().map(size).sum()
+    }
+
+    /// Write instructions, which are stored last first.
+    fn insts(&mut self, range: Range<u32>) {
+        let range = range.start as usize..range.end as usize;
         for inst in self.selected.insts[range].iter().rev() {
             match inst.bytes() {
                 Some(bytes) => self.buffer.put_piece(Piece::unpack(bytes)),
@@ -386,6 +480,7 @@ impl<'a, I: Encode> Context<'a, '_, I> {
         }
         self.place_handlers();
         self.buffer.apply_fixups(I::apply);
+        self.buffer.list_bypasses();
     }
 
     /// The call just written has handlers. Labels stand for their offsets until all are bound.

@@ -45,6 +45,8 @@ pub(crate) struct Chunk {
     pub(crate) insts: Range<u32>,
     /// Whether it is the header of an innermost loop.
     pub(crate) loop_header: bool,
+    /// Whether it is the moves of backward edges, right above the block they lead to.
+    pub(crate) latch: bool,
 }
 
 /// A constant in the pool after the code.

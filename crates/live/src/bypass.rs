@@ -7,19 +7,34 @@ use crate::directory::SiteRecord;
 use crate::site::SiteDesc;
 use crate::{BypassDefect, Error, Result, isa};
 
-/// A branch backwards to a site, which may lead around it as long as the site is off: threads that go round a
-/// loop then do not even pass the site at its head.
+/// A branch to a site, which may lead around it as long as the site is off: threads that go round a loop then do not
+/// even pass the site at its head.
 ///
-/// On x86-64 it is a `jmp` or `jcc`, in the short or the long form, whose target is the first byte of the site. Only the
-/// lowest byte of its displacement is ever changed, so that adding the length of the site to that must not carry.
+/// In the code that is published, it leads to the site, or to code that goes on to it; either way must be right while
+/// the site does nothing. On x86-64 it is a `jmp` or `jcc`, in the short or the long form. Only the lowest byte of its
+/// displacement is ever changed, so that the two ways must not differ in more than that.
 ///
 /// On other instruction sets there are none: [`BypassDefect::Unsupported`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bypass {
     /// Offset of the branch's first byte.
     pub branch: u32,
+    /// Offset of where it leads while the site is off.
+    pub around: u32,
     /// The [`SiteDesc::ret_offset`] of the site.
     pub ret_offset: u32,
+}
+
+impl Bypass {
+    /// The same in code that begins `base` bytes further on.
+    #[must_use]
+    pub fn moved_by(self, base: u32) -> Bypass {
+        Bypass {
+            branch: base + self.branch,
+            around: base + self.around,
+            ret_offset: base + self.ret_offset,
+        }
+    }
 }
 
 /// A branch of published code.
@@ -30,29 +45,30 @@ pub(crate) struct BypassRecord {
     next: u32,
 }
 
-/// Where a branch is, and the site to which it leads: offsets in the code range.
+/// Where a branch is, and where it leads: offsets in the code range.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Route {
     pub(crate) branch: u32,
     pub(crate) kind: isa::Branch,
-    pub(crate) site: u32,
+    pub(crate) through: u32,
+    pub(crate) around: u32,
 }
 
 impl Route {
     /// How far from the branch a thread goes on that takes it.
     #[inline]
     pub(crate) fn target(&self, way: Way) -> i32 {
-        let through = self.site.wrapping_sub(self.branch) as i32;
-        match way {
-            Way::Through => through,
-            Way::Around => through + isa::SITE_LEN as i32,
-        }
+        let target = match way {
+            Way::Through => self.through,
+            Way::Around => self.around,
+        };
+        target.wrapping_sub(self.branch) as i32
     }
 
     /// Where, in the code range, a thread with these flags goes on that meets the branch while it is under change.
     pub(crate) fn resume(&self, flags: u64) -> usize {
         match self.kind.is_taken(flags) {
-            true => self.site as usize,
+            true => self.through as usize,
             false => self.branch as usize + self.kind.len(),
         }
     }
@@ -92,14 +108,14 @@ pub(crate) fn records(
             branch: bypass.branch,
             defect,
         });
-        let (site, kind) = checked?;
+        let (site, kind, through) = checked?;
         end = bypass.branch as usize + kind.len();
-        let start = bypass.ret_offset - isa::SITE_LEN as u32;
         made.push(BypassRecord {
             route: Route {
                 branch: offset + bypass.branch,
                 kind,
-                site: offset + start,
+                through: offset + through,
+                around: offset + bypass.around,
             },
             next: std::mem::replace(&mut records[site].bypass, index as u32 + 1),
         });
@@ -107,13 +123,13 @@ pub(crate) fn records(
     Ok(made.into())
 }
 
-/// The position of the site, and the branch, which must not begin before `from`.
+/// The position of the site, the branch, which must not begin before `from`, and where it leads.
 fn check(
     bytes: &[u8],
     sites: &[SiteDesc],
     bypass: &Bypass,
     from: usize,
-) -> Result<(usize, isa::Branch), BypassDefect> {
+) -> Result<(usize, isa::Branch, u32), BypassDefect> {
     let site = sites
         .binary_search_by_key(&bypass.ret_offset, |site| site.ret_offset)
         .map_err(|_| BypassDefect::NoSite)?;
@@ -121,14 +137,13 @@ fn check(
     if branch < from {
         return Err(BypassDefect::Order);
     }
-    let end = bypass.ret_offset as usize;
-    let kind = isa::Branch::read(bytes, branch, end - isa::SITE_LEN..end)?;
+    let (kind, through) = isa::Branch::read(bytes, branch, bypass.around)?;
     let after = branch + kind.len();
     let next = sites.partition_point(|site| site.ret_offset as usize <= branch);
     let overlaps = |site: &SiteDesc| (site.ret_offset as usize - isa::SITE_LEN) < after;
     match sites.get(next).is_some_and(overlaps) {
         true => Err(BypassDefect::Overlap),
-        false => Ok((site, kind)),
+        false => Ok((site, kind, through)),
     }
 }
 
@@ -146,9 +161,17 @@ mod tests {
         bytes.extend([0xeb, 0xf3]); // 18: jmp 7
         bytes.extend([0xeb, 0xea]); // 20: jmp 0
         let sites = [5, 12].map(|ret_offset| SiteDesc { ret_offset, len: 5 });
-        let bypasses = [(5, 5), (12, 12), (18, 12), (20, 5)];
-        let bypasses = bypasses.map(|(branch, ret_offset)| Bypass { branch, ret_offset });
+        let bypasses = [(5, 5, 5), (12, 12, 12), (18, 14, 12), (20, 5, 5)];
+        let bypasses = bypasses.each_ref().map(bypass);
         (bytes, sites, bypasses)
+    }
+
+    fn bypass(&(branch, around, ret_offset): &(u32, u32, u32)) -> Bypass {
+        Bypass {
+            branch,
+            around,
+            ret_offset,
+        }
     }
 
     fn site_records(sites: &[SiteDesc]) -> Vec<SiteRecord> {
@@ -163,18 +186,16 @@ mod tests {
         let made = records(&bytes, 64, &sites, &bypasses, &mut site_records).unwrap();
         let found = site_records.iter().map(|site| {
             let routes = of_site(&made, site.bypass);
-            let ends = |r: Route| {
-                let target = |way| 64u32.wrapping_sub(r.branch.wrapping_add_signed(r.target(way)));
-                (
-                    r.branch - 64,
-                    [Way::Through, Way::Around].map(|w| target(w).wrapping_neg()),
-                )
+            let targets = |route: Route| {
+                let target = |way| route.branch.wrapping_add_signed(route.target(way)) - 64;
+                let ways = [Way::Through, Way::Around].map(target);
+                (route.branch - 64, ways)
             };
-            routes.map(ends).collect::<Vec<_>>()
+            routes.map(targets).collect::<Vec<_>>()
         });
         let expected = [
             vec![(20, [0, 5]), (5, [0, 5])],
-            vec![(18, [7, 12]), (12, [7, 12])],
+            vec![(18, [7, 14]), (12, [7, 12])],
         ];
         assert_eq!(found.collect::<Vec<_>>(), expected);
         // Taken, and not.
@@ -184,10 +205,9 @@ mod tests {
 
     #[test]
     fn wrong_ones_are_named() {
-        use BypassDefect::{Bytes, NoSite, Order, Overlap, Target};
-        let (mut bytes, sites, bypasses) = sample();
-        let defect = |bytes: &[u8], list: &[(u32, u32)]| {
-            let bypass = |&(branch, ret_offset): &(u32, u32)| Bypass { branch, ret_offset };
+        use BypassDefect::{Bytes, Carry, NoSite, Order, Overlap, Target};
+        let (mut bytes, sites, _) = sample();
+        let defect = |bytes: &[u8], list: &[(u32, u32, u32)]| {
             let list: Vec<Bypass> = list.iter().map(bypass).collect();
             let mut site_records = site_records(&sites);
             match records(bytes, 0, &sites, &list, &mut site_records) {
@@ -203,17 +223,23 @@ mod tests {
                 Err(other) => panic!("unexpected {other}"),
             }
         };
-        assert_eq!(defect(&bytes, &[(5, 5), (12, 12)]), None);
-        assert_eq!(defect(&bytes, &[(5, 4)]), Some((0, NoSite)));
-        assert_eq!(defect(&bytes, &[(5, u32::MAX)]), Some((0, NoSite)));
-        assert_eq!(defect(&bytes, &[(5, 12)]), Some((0, Target)));
-        assert_eq!(defect(&bytes, &[(12, 12), (5, 5)]), Some((1, Order)));
-        assert_eq!(defect(&bytes, &[(12, 12), (13, 12)]), Some((1, Order)));
-        assert_eq!(defect(&bytes, &[(22, 5)]), Some((0, Bytes)));
-        assert_eq!(defect(&bytes, &[(u32::MAX, 5)]), Some((0, Bytes)));
-        assert_eq!(bypasses.len(), 4);
+        assert_eq!(defect(&bytes, &[(5, 5, 5), (12, 12, 12)]), None);
+        assert_eq!(defect(&bytes, &[(5, 5, 4)]), Some((0, NoSite)));
+        assert_eq!(defect(&bytes, &[(5, 5, u32::MAX)]), Some((0, NoSite)));
+        assert_eq!(defect(&bytes, &[(5, 23, 5)]), Some((0, Target)));
+        assert_eq!(defect(&bytes, &[(5, u32::MAX, 5)]), Some((0, Target)));
+        assert_eq!(defect(&bytes, &[(12, 18, 12)]), Some((0, Carry)));
+        let reversed = [(12, 12, 12), (5, 5, 5)];
+        assert_eq!(defect(&bytes, &reversed), Some((1, Order)));
+        let twice = [(12, 12, 12), (13, 12, 12)];
+        assert_eq!(defect(&bytes, &twice), Some((1, Order)));
+        assert_eq!(defect(&bytes, &[(22, 5, 5)]), Some((0, Bytes)));
+        assert_eq!(defect(&bytes, &[(u32::MAX, 5, 5)]), Some((0, Bytes)));
         // `jmp 0`, half of it in the second site.
         bytes[5..9].copy_from_slice(&[0x90, 0xeb, 0xf8, 0x90]);
-        assert_eq!(defect(&bytes, &[(6, 5)]), Some((0, Overlap)));
+        assert_eq!(defect(&bytes, &[(6, 5, 5)]), Some((0, Overlap)));
+        // Out of the code.
+        bytes[5..7].copy_from_slice(&[0x75, 0xf8]);
+        assert_eq!(defect(&bytes, &[(5, 0, 5)]), Some((0, Target)));
     }
 }

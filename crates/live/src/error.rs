@@ -150,8 +150,8 @@ pub enum BypassDefect {
     /// It is not inside the code, or no branch that can be changed.
     #[error("is neither `jmp` nor `jcc`")]
     Bytes,
-    /// It leads elsewhere.
-    #[error("does not lead to the first byte of its site")]
+    /// It leads out of the code, or would while the site is off.
+    #[error("leads out of the code")]
     Target,
     /// It cannot be led around the site by changing one byte.
     #[error("needs more than another lowest byte of its displacement to lead around its site")]

@@ -67,24 +67,28 @@ impl TextReloc {
     }
 }
 
-fn bypass_to_bytes(bypass: &Bypass) -> [u8; 8] {
-    let mut record = [0; 8];
+fn bypass_to_bytes(bypass: &Bypass) -> [u8; 12] {
+    let mut record = [0; 12];
     record[..4].copy_from_slice(&bypass.branch.to_le_bytes());
-    record[4..].copy_from_slice(&bypass.ret_offset.to_le_bytes());
+    record[4..8].copy_from_slice(&bypass.around.to_le_bytes());
+    record[8..].copy_from_slice(&bypass.ret_offset.to_le_bytes());
     record
 }
 
 /// Bypasses in `len` bytes of code. Whether they are branches to sites is checked when the code is published.
-fn read_bypasses(records: &[[u8; 8]], len: u32) -> Option<Vec<Bypass>> {
-    let bypasses = records.iter().map(|&[a, b, c, d, e, f, g, h]| Bypass {
-        branch: u32::from_le_bytes([a, b, c, d]),
-        ret_offset: u32::from_le_bytes([e, f, g, h]),
+fn read_bypasses(records: &[[u8; 12]], len: u32) -> Option<Vec<Bypass>> {
+    let bypasses = records.iter().map(|record| {
+        let (words, _) = record.as_chunks();
+        let word = |n: usize| u32::from_le_bytes(words[n]);
+        Bypass {
+            branch: word(0),
+            around: word(1),
+            ret_offset: word(2),
+        }
     });
     let bypasses: Vec<Bypass> = bypasses.collect();
-    let is_valid = bypasses.is_sorted_by(|a, b| a.branch < b.branch)
-        && bypasses
-            .iter()
-            .all(|b| b.branch < len && b.ret_offset <= len);
+    let inside = |b: &Bypass| b.branch < len && b.around < len && b.ret_offset <= len;
+    let is_valid = bypasses.is_sorted_by(|a, b| a.branch < b.branch) && bypasses.iter().all(inside);
     is_valid.then_some(bypasses)
 }
 
@@ -117,9 +121,13 @@ impl Text {
             let ret_offset = base + site.ret_addr;
             (self.maps.sites).push(kind, ret_offset, site.len, site.site, values);
         }
-        self.bypasses.extend(code.bypasses.iter().map(|b| Bypass {
-            branch: base + b.branch,
-            ret_offset: base + b.ret_addr,
+        self.bypasses.extend(code.bypasses.iter().map(|b| {
+            let bypass = Bypass {
+                branch: b.branch,
+                around: b.around,
+                ret_offset: b.ret_addr,
+            };
+            bypass.moved_by(base)
         }));
         Ok(())
     }
@@ -159,10 +167,8 @@ impl Text {
                 offset: base + reloc.offset,
                 ..*reloc
             }));
-        self.bypasses.extend(other.bypasses.iter().map(|b| Bypass {
-            branch: base + b.branch,
-            ret_offset: base + b.ret_offset,
-        }));
+        let moved = other.bypasses.iter().map(|bypass| bypass.moved_by(base));
+        self.bypasses.extend(moved);
         Ok(())
     }
 
@@ -371,6 +377,7 @@ mod tests {
         };
         let moved = Bypass {
             branch: base + bypass.branch,
+            around: base + bypass.around,
             ret_offset: base + bypass.ret_offset,
         };
         assert_eq!(twice.bypasses, [bypass, moved]);
@@ -386,19 +393,25 @@ mod tests {
 
     #[test]
     fn bypasses_outside_of_the_code_or_out_of_order_are_refused() {
-        let read = |bypasses: &[(u32, u32)]| {
-            let records = bypasses
-                .iter()
-                .map(|&(branch, ret_offset)| bypass_to_bytes(&Bypass { branch, ret_offset }));
-            read_bypasses(&records.collect::<Vec<_>>(), 100).map(|read| read.len())
+        let read = |bypasses: &[(u32, u32, u32)]| {
+            let record = |&(branch, around, ret_offset)| {
+                bypass_to_bytes(&Bypass {
+                    branch,
+                    around,
+                    ret_offset,
+                })
+            };
+            let records: Vec<_> = bypasses.iter().map(record).collect();
+            read_bypasses(&records, 100).map(|read| read.len())
         };
         assert_eq!(read(&[]), Some(0));
-        assert_eq!(read(&[(20, 10), (99, 100)]), Some(2));
-        assert_eq!(read(&[(100, 10)]), None);
-        assert_eq!(read(&[(u32::MAX, 10)]), None);
-        assert_eq!(read(&[(20, 101)]), None);
-        assert_eq!(read(&[(20, 10), (20, 10)]), None);
-        assert_eq!(read(&[(30, 10), (20, 10)]), None);
+        assert_eq!(read(&[(20, 11, 10), (99, 99, 100)]), Some(2));
+        assert_eq!(read(&[(100, 10, 10)]), None);
+        assert_eq!(read(&[(u32::MAX, 10, 10)]), None);
+        assert_eq!(read(&[(20, 100, 10)]), None);
+        assert_eq!(read(&[(20, 10, 101)]), None);
+        assert_eq!(read(&[(20, 10, 10), (20, 10, 10)]), None);
+        assert_eq!(read(&[(30, 10, 10), (20, 10, 10)]), None);
     }
 
     #[test]

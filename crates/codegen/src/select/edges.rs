@@ -352,6 +352,7 @@ impl<I: Isa> Selector<'_, I> {
             label,
             insts,
             loop_header: false,
+            latch: false,
         });
     }
 

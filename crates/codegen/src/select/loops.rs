@@ -261,6 +261,8 @@ impl<I: Isa> Selector<'_, I> {
             let header = self.out.chunks.last_mut().expect("the header's own chunk");
             let is_header = core::mem::take(&mut header.loop_header);
             self.end_chunk(latch.label, is_header);
+            let moves = self.out.chunks.last_mut().expect("the chunk just ended");
+            moves.latch = true;
         }
         self.s.edge_moves[0] = moves;
     }

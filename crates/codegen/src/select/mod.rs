@@ -565,6 +565,7 @@ impl<'a, I: Isa> Selector<'a, I> {
             label,
             insts,
             loop_header,
+            latch: false,
         });
     }
 

@@ -123,7 +123,7 @@ fn remarks(func: &Function, code: &CompiledCode, start: usize, next: usize, out:
         let _ = write!(out, " ; patchable call: NOP out last {} bytes", site.len);
     }
     for bypass in (code.bypasses.iter()).filter(|b| b.branch as usize == start) {
-        let _ = write!(out, " ; while the site is off: to {:#x}", bypass.ret_addr);
+        let _ = write!(out, " ; while the site is off: to {:#x}", bypass.around);
     }
     for trap in code.traps.iter().filter(|t| t.offset as usize == start) {
         let _ = write!(out, " ; trap: {}", trap.code);

@@ -55,9 +55,13 @@ pub fn link(
             ret_offset: offset as u32 + s.ret_addr,
             len: s.len,
         }));
-        bypasses.extend(code.bypasses.iter().map(|b| Bypass {
-            branch: offset as u32 + b.branch,
-            ret_offset: offset as u32 + b.ret_addr,
+        bypasses.extend(code.bypasses.iter().map(|b| {
+            let bypass = Bypass {
+                branch: b.branch,
+                around: b.around,
+                ret_offset: b.ret_addr,
+            };
+            bypass.moved_by(offset as u32)
         }));
     }
     let code = allocation.publish_with(&bytes, &sites, &bypasses);

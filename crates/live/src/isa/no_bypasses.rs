@@ -1,7 +1,5 @@
 //! Branches that lead around sites, where there are none.
 
-use std::ops::Range;
-
 use crate::BypassDefect;
 
 /// A branch that can be changed: none can.
@@ -10,7 +8,7 @@ pub(crate) enum Branch {}
 
 impl Branch {
     /// The branch at an offset of some code.
-    pub(crate) fn read(_: &[u8], _: usize, _: Range<usize>) -> Result<Branch, BypassDefect> {
+    pub(crate) fn read(_: &[u8], _: usize, _: u32) -> Result<(Branch, u32), BypassDefect> {
         Err(BypassDefect::Unsupported)
     }
 

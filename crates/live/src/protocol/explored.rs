@@ -90,13 +90,15 @@ impl Recorder {
     fn reroutes(&self, edits: &[Edit]) -> Vec<Reroute> {
         // The nearest that can be: what is in between does not matter.
         let branch = [0x3d, 0, 0, 0, 0, 0xeb, 0xf9];
-        let kind = isa::Branch::read(&branch, isa::SITE_LEN, 0..isa::SITE_LEN).unwrap();
+        let end = isa::SITE_LEN as u32;
+        let (kind, _) = isa::Branch::read(&branch, isa::SITE_LEN, end).unwrap();
         let switched = edits.iter().filter(|edit| edit.was_on != edit.on);
         let reroute = |edit: &Edit| Reroute {
             route: Route {
-                branch: edit.start + isa::SITE_LEN as u32,
+                branch: edit.start + end,
                 kind,
-                site: edit.start,
+                through: edit.start,
+                around: edit.start + end,
             },
             way: if edit.on { Way::Through } else { Way::Around },
         };
@@ -129,13 +131,13 @@ impl Memory for Recorder {
     }
 
     fn write_route(&mut self, reroute: &Reroute) {
-        let site = self.site_at(reroute.route.site);
+        let site = self.site_at(reroute.route.through);
         let around = reroute.way == Way::Around;
         self.ops.push(Op::Route { site, around });
     }
 
     fn write_branch(&mut self, reroute: &Reroute, trap: bool) {
-        let site = self.site_at(reroute.route.site);
+        let site = self.site_at(reroute.route.through);
         self.ops.push(Op::Branch { site, trap });
     }
 

@@ -57,6 +57,7 @@ fn loops() -> (Asm, Vec<Bypass>) {
         asm.emit(&displacement.to_le_bytes()[..displacement_len]);
         bypasses.push(Bypass {
             branch: branch as u32,
+            around: top as u32 + 5,
             ret_offset: top as u32 + 5,
         });
     }

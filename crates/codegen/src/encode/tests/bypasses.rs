@@ -1,9 +1,10 @@
 //! Branches that may lead around a site.
 
 use super::sites::site;
-use super::{PROLOGUE, Program, check_bypasses};
+use super::{PROLOGUE, Program, check_bypasses, decode, listing};
 use crate::encode::Encode;
-use crate::isa::x64::inst::{Cc, Inst};
+use crate::isa::x64::inst::{Cc, Inst, Size};
+use crate::isa::x64::regs::{RAX, RCX};
 use crate::label::Label;
 use crate::{Bypass, CompiledCode};
 
@@ -43,6 +44,7 @@ fn short_branches_are_always_listed() {
             assert_eq!(out.code[at..at + 2], [opcode, displacement]);
             let bypass = Bypass {
                 branch: at as u32,
+                around: 32,
                 ret_addr: 32,
             };
             assert_eq!(out.bypasses, [bypass]);
@@ -72,11 +74,10 @@ fn long_branches_are_listed_unless_the_sum_carries() {
 #[test]
 fn every_branch_back_to_a_site_is_listed() {
     let mut p = Program::new();
-    let [entry, head, alias, bound, cold] = [(); 5].map(|()| p.label());
+    let [entry, head, alias, cold] = [(); 4].map(|()| p.label());
     p.selected.labels[alias.index()] = head;
     let inst = site(&mut p);
-    let bind = Inst::Bind { label: bound };
-    p.chunk(entry, &[bind, inst, jcc(bound), jmp(cold)]);
+    p.chunk(entry, &[inst, jcc(entry), jmp(cold)]);
     let inst = site(&mut p);
     p.chunk(head, &[inst, Inst::Int3, jcc(alias), jcc(head), Inst::Ret]);
     p.loop_header(1);
@@ -90,10 +91,30 @@ fn every_branch_back_to_a_site_is_listed() {
 }
 
 #[test]
-fn forward_branches_and_those_to_other_places_are_not_listed() {
+fn branches_forward_are_listed() {
+    for inside in [0, 100, 300] {
+        let mut p = Program::new();
+        let [entry, end] = [p.label(), p.label()];
+        let mut insts = vec![jcc(end)];
+        insts.resize(1 + inside, Inst::Int3);
+        p.chunk(entry, &insts);
+        let inst = site(&mut p);
+        p.chunk(end, &[inst, Inst::Ret]);
+        let out = p.encode();
+        check_bypasses(&out);
+        let bypass = Bypass {
+            branch: PROLOGUE as u32,
+            around: out.patch_sites[0].ret_addr,
+            ret_addr: out.patch_sites[0].ret_addr,
+        };
+        assert_eq!(out.bypasses, [bypass], "{inside}");
+    }
+}
+
+#[test]
+fn branches_to_other_places_are_not_listed() {
     let mut p = Program::new();
     let [entry, head, inside, end] = [(); 4].map(|()| p.label());
-    // Forward.
     p.chunk(entry, &[jcc(head), Inst::Int3]);
     // Something is before the site.
     let first = site(&mut p);
@@ -105,6 +126,78 @@ fn forward_branches_and_those_to_other_places_are_not_listed() {
     let out = p.encode();
     assert_eq!(out.patch_sites.len(), 2);
     assert_eq!(out.bypasses, []);
+}
+
+/// A loop of `inside` bytes with `moves` instructions of three bytes on its backward edge, entered by a jump.
+fn latched(moves: usize, inside: usize, innermost: bool) -> CompiledCode {
+    let mut p = Program::new();
+    let [entry, latch, head, end] = [(); 4].map(|()| p.label());
+    p.chunk(entry, &[jmp(head)]);
+    let step = Inst::MovRR {
+        size: Size::S64,
+        dst: RAX,
+        src: RCX,
+    };
+    p.chunk(latch, &vec![step; moves]);
+    p.selected.chunks[1].latch = true;
+    p.selected.chunks[1].loop_header = innermost;
+    let mut insts = vec![site(&mut p)];
+    insts.resize(1 + inside, Inst::Int3);
+    insts.push(jcc(latch));
+    p.chunk(head, &insts);
+    p.chunk(end, &[Inst::Ret]);
+    let out = p.encode();
+    check_bypasses(&out);
+    out
+}
+
+#[test]
+fn moves_of_backward_edges_are_there_twice() {
+    let out = latched(1, 2, false);
+    let expected = [
+        "jmp", "mov", "cmp", "jmp", "mov", "int3", "int3", "jne", "pop", "ret",
+    ];
+    let start = PROLOGUE as u32;
+    let seen = listing(&out.code[PROLOGUE..]);
+    let names = seen.iter().map(|line| line.split(' ').next().unwrap());
+    assert_eq!(names.collect::<Vec<_>>(), expected);
+    // jmp, 2 bytes; mov, 3; the site; jmp, 2; mov; two bytes.
+    assert_eq!(out.patch_sites[0].ret_addr, start + 10);
+    let bypass = |branch, around| Bypass {
+        branch: start + branch,
+        around: start + around,
+        ret_addr: start + 10,
+    };
+    assert_eq!(out.bypasses, [bypass(0, 15), bypass(17, 12)]);
+    // Both jumps over moves lead to what follows them.
+    let target = |offset| decode(&out.code, start + offset).near_branch_target() as u32;
+    assert_eq!(
+        [target(0), target(10), target(17)],
+        [5, 15, 2].map(|n| start + n)
+    );
+}
+
+#[test]
+fn any_number_of_moves_may_be_there_twice() {
+    for moves in (0..100).step_by(3) {
+        for inside in [1, 40, 120, 300] {
+            for innermost in [false, true] {
+                let out = latched(moves, inside, innermost);
+                let ret_addr = out.patch_sites[0].ret_addr;
+                let back = out.bypasses.iter().find(|b| b.branch > ret_addr);
+                // A sum may carry; a byte has room for 80 moves.
+                assert!(back.is_some() || moves > 0, "{moves} {inside}");
+                if let Some(back) = back
+                    && innermost
+                {
+                    assert!(back.around.is_multiple_of(Inst::LOOP_ALIGNMENT));
+                }
+                if moves * 3 + 7 < 128 && inside < 40 {
+                    assert!(back.is_some());
+                }
+            }
+        }
+    }
 }
 
 #[test]

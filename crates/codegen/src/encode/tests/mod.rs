@@ -51,6 +51,7 @@ impl Program {
             label,
             insts: start..end,
             loop_header: false,
+            latch: false,
         });
     }
 
@@ -105,8 +106,8 @@ fn decode(code: &[u8], offset: u32) -> Instruction {
     Decoder::with_ip(64, rest, offset.into(), DecoderOptions::NONE).decode()
 }
 
-/// Every bypass is a branch to a site, and one around it once the length is added to the lowest byte of the
-/// displacement.
+/// Every bypass is a branch to a site, or moves in front of it, and one around it once the lowest byte of its
+/// displacement is another one.
 fn check_bypasses(out: &CompiledCode) {
     assert!(out.bypasses.is_sorted_by(|a, b| a.branch < b.branch));
     for bypass in &out.bypasses {
@@ -120,14 +121,17 @@ fn check_bypasses(out: &CompiledCode) {
             assert!(branch.is_jmp_short_or_near() || branch.is_jcc_short_or_near());
             (branch.len(), branch.near_branch_target() as u32)
         };
-        let (len, start) = target(&out.code);
-        assert_eq!(start, site.ret_addr - u32::from(site.len));
-        assert!(site.ret_addr <= bypass.branch, "a branch backwards");
+        let (len, through) = target(&out.code);
+        // The same moves are in front of the site and where the branch leads instead.
+        let start = site.ret_addr - u32::from(site.len);
+        let moves = &out.code[through as usize..start as usize];
+        let instead = &out.code[bypass.around as usize..][..moves.len()];
+        assert_eq!(moves, instead);
         let mut around = out.code.clone();
         let displacement = if len == 2 { 1 } else { 4 };
         let lowest = &mut around[bypass.branch as usize + len - displacement];
-        *lowest = lowest.checked_add(site.len).expect("a sum without carry");
-        assert_eq!(target(&around), (len, site.ret_addr));
+        *lowest = lowest.wrapping_add((bypass.around - through) as u8);
+        assert_eq!(target(&around), (len, bypass.around));
     }
 }
 

@@ -291,9 +291,14 @@ fn check(p: &mut Program, bodies: &[Vec<Inst>]) -> Counts {
             // In the short form, one that leads back would be 3 or 4 bytes closer.
             counts.wasted += usize::from((-131..128).contains(&distance));
         }
-        let is_site = (out.patch_sites.iter()).any(|s| u64::from(s.ret_addr - 5) == target);
-        let carries = (distance as u8).checked_add(5).is_none();
-        let is_bypass = is_site && distance < 0 && !carries;
+        let mut chunks = p.selected.chunks.iter().zip(bodies);
+        let at_top = chunks.find(|(chunk, _)| chunk.label == *label);
+        let is_site = at_top.is_some_and(|(_, b)| matches!(b[..], [Inst::PatchSite { .. }, ..]));
+        let is_enough = match branch.is_jcc_short() || branch.is_jmp_short() {
+            true => i8::try_from(distance + 5).is_ok(),
+            false => distance >> 8 == (distance + 5) >> 8,
+        };
+        let is_bypass = is_site && is_enough;
         let branch = branch.ip() as u32;
         let listed = out.bypasses.iter().any(|b| b.branch == branch);
         assert_eq!(listed, is_bypass);

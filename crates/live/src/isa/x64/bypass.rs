@@ -4,7 +4,6 @@
 //! Source: Intel SDM vol. 2A, "Jcc", "JMP"; vol. 1 appendix B for the conditions.
 
 use std::arch::asm;
-use std::ops::Range;
 
 use crate::BypassDefect;
 
@@ -27,38 +26,41 @@ pub(crate) struct Branch {
 }
 
 impl Branch {
-    /// The branch at an offset of some code, if it can lead to the first byte of a site and to the byte after
-    /// it, and leads to the former.
-    pub(crate) fn read(
-        bytes: &[u8],
-        at: usize,
-        site: Range<usize>,
-    ) -> Result<Branch, BypassDefect> {
-        let bytes = bytes.get(at..).unwrap_or_default();
+    /// The branch at an offset of some code, and the offset to which it leads, if by changing one byte it can be made to
+    /// lead to another one.
+    pub(crate) fn read(code: &[u8], at: usize, around: u32) -> Result<(Branch, u32), BypassDefect> {
+        let bytes = code.get(at..).unwrap_or_default();
         let (branch, displacement) = match *bytes {
             [first @ (JCC_SHORT..=0x7f | JMP_SHORT), byte, ..] => {
-                let branch = Branch {
-                    first,
-                    opcode: first,
-                };
-                (branch, i32::from(byte as i8))
+                let opcode = first;
+                (Branch { first, opcode }, i64::from(byte as i8))
             }
-            [first @ JMP_NEAR, a, b, c, d, ..]
-            | [first @ ESCAPE, JCC_NEAR..=0x8f, a, b, c, d, ..] => {
-                let opcode = if first == ESCAPE { bytes[1] } else { first };
-                let branch = Branch { first, opcode };
-                (branch, i32::from_le_bytes([a, b, c, d]))
+            [first @ JMP_NEAR, a, b, c, d, ..] => {
+                let displacement = i32::from_le_bytes([a, b, c, d]);
+                let opcode = first;
+                (Branch { first, opcode }, displacement.into())
+            }
+            [first @ ESCAPE, opcode @ JCC_NEAR..=0x8f, a, b, c, d, ..] => {
+                let displacement = i32::from_le_bytes([a, b, c, d]);
+                (Branch { first, opcode }, displacement.into())
             }
             _ => return Err(BypassDefect::Bytes),
         };
         let end = (at + branch.len()) as i64;
-        if end + i64::from(displacement) != site.start as i64 {
+        let inside = |target: i64| usize::try_from(target).is_ok_and(|at| at < code.len());
+        let through = end + displacement;
+        if !inside(through) || !inside(around.into()) {
             return Err(BypassDefect::Target);
         }
-        let around = site.end as i64 - end;
-        let fits = around >> 8 == i64::from(displacement >> 8)
-            && (!branch.is_short() || i8::try_from(around).is_ok());
-        fits.then_some(branch).ok_or(BypassDefect::Carry)
+        let other = i64::from(around) - end;
+        let fits = match branch.is_short() {
+            true => i8::try_from(other).is_ok(),
+            false => other >> 8 == displacement >> 8,
+        };
+        match fits {
+            true => Ok((branch, through as u32)),
+            false => Err(BypassDefect::Carry),
+        }
     }
 
     fn is_short(self) -> bool {
@@ -154,16 +156,21 @@ mod tests {
         (bytes, target as usize)
     }
 
+    /// With five bytes more.
     fn read(opcode: &[u8], displacement: i32) -> Result<Branch, BypassDefect> {
-        let (bytes, target) = code(opcode, displacement);
-        Branch::read(&bytes, 100, target..target + 5)
+        let (mut bytes, target) = code(opcode, displacement);
+        bytes.resize(300, 0x90);
+        Branch::read(&bytes, 100, target as u32 + 5).map(|(branch, through)| {
+            assert_eq!(through as usize, target);
+            branch
+        })
     }
 
     #[test]
     fn branches_are_led_around_and_back() {
         for opcode in [&[0x75][..], &[0xeb], &[0xe9], &[0x0f, 0x8c]] {
             let (bytes, target) = code(opcode, -60);
-            let branch = Branch::read(&bytes, 100, target..target + 5).unwrap();
+            let (branch, _) = Branch::read(&bytes, 100, target as u32 + 5).unwrap();
             assert_eq!(100 + branch.len(), bytes.len());
             let mut changed = bytes.clone();
             let at = |changed: &mut Vec<u8>| changed.as_mut_ptr().wrapping_add(100);
@@ -186,20 +193,27 @@ mod tests {
         for opcode in [&[0xcc][..], &[0xe8], &[0xe3], &[0x0f, 0x1f], &[0xe2]] {
             assert_eq!(read(opcode, -60).err(), Some(Bytes), "{opcode:x?}");
         }
-        assert_eq!(Branch::read(&[0xeb], 0, 0..5).err(), Some(Bytes));
-        assert_eq!(Branch::read(&[0xe9, 0, 0, 0], 0, 0..5).err(), Some(Bytes));
-        assert_eq!(Branch::read(&[], 9, 0..5).err(), Some(Bytes));
-        let (bytes, target) = code(&[0xeb], -60);
-        let next = target + 1..target + 6;
-        assert_eq!(Branch::read(&bytes, 100, next).err(), Some(Target));
-        for opcode in [&[0xe9][..], &[0x0f, 0x85]] {
-            assert!(read(opcode, -6).is_ok());
-            assert_eq!(read(opcode, -5).err(), Some(Carry));
-            assert_eq!(read(opcode, -1).err(), Some(Carry));
+        assert_eq!(Branch::read(&[0xeb], 0, 0).err(), Some(Bytes));
+        assert_eq!(Branch::read(&[0xe9, 0, 0, 0], 0, 0).err(), Some(Bytes));
+        assert_eq!(Branch::read(&[], 9, 0).err(), Some(Bytes));
+        for displacement in [-111, 400] {
+            assert_eq!(read(&[0xe9], displacement).err(), Some(Target));
         }
-        assert_eq!(read(&[0x75], -5).err(), Some(Carry));
-        assert_eq!(read(&[0x75], 123).err(), Some(Carry));
-        assert!(read(&[0x75], -128).is_ok());
+        assert_eq!(read(&[0x75], -120).err(), Some(Target));
+        for opcode in [&[0xe9][..], &[0x0f, 0x85]] {
+            for displacement in [-6, 0, 150] {
+                assert!(read(opcode, displacement).is_ok());
+            }
+            for displacement in [-5, -1] {
+                assert_eq!(read(opcode, displacement).err(), Some(Carry));
+            }
+        }
+        for displacement in [123, 127] {
+            assert_eq!(read(&[0x75], displacement).err(), Some(Carry));
+        }
+        for displacement in [-102, -6, 0, 122] {
+            assert!(read(&[0x75], displacement).is_ok());
+        }
     }
 
     /// The processor is asked, for all flags.

@@ -81,21 +81,26 @@ fn branch(cx: &mut Context<'_, '_, Inst>, opcodes: &BranchOpcodes, target: Label
     let buffer = &mut cx.buffer;
     match buffer.next_branch() {
         Branch::Omitted => {}
-        Branch::Short => forward_short(buffer, opcodes, Target::Label(target)),
-        Branch::Long => forward_long(buffer, opcodes, Target::Label(target)),
+        Branch::Short => {
+            buffer.branch_to(target, 1, true);
+            forward_short(buffer, opcodes, Target::Label(target));
+        }
+        Branch::Long => {
+            buffer.branch_to(target, opcodes.long_len, false);
+            forward_long(buffer, opcodes, Target::Label(target));
+        }
         Branch::Backward => {
-            let (start, target) = (buffer.offset(), buffer.label_offset(target));
-            let distance = i64::from(target) - i64::from(start);
-            let displacement = if let Ok(short) = i8::try_from(distance - 2) {
+            let start = i64::from(buffer.offset());
+            let distance = i64::from(buffer.label_offset(target)) - start;
+            if let Ok(short) = i8::try_from(distance - 2) {
+                buffer.branch_to(target, 1, true);
                 buffer.put(opcodes.short | u64::from(short as u8) << 8, 2);
-                short as u8
             } else {
+                buffer.branch_to(target, opcodes.long_len, false);
                 let distance = distance - i64::from(opcodes.long_len) - 4;
                 buffer.put(opcodes.long, opcodes.long_len);
                 buffer.put(distance as u64, 4);
-                distance as u8
-            };
-            buffer.backward_branch(start, target, displacement);
+            }
         }
     }
 }
@@ -103,6 +108,22 @@ fn branch(cx: &mut Context<'_, '_, Inst>, opcodes: &BranchOpcodes, target: Label
 fn forward_short(buffer: &mut Buffer<'_>, opcodes: &BranchOpcodes, target: Target) {
     buffer.put(opcodes.short, 2);
     buffer.refer(1, 0, REL8, target);
+}
+
+/// `jmp` over `len` bytes, of as many bytes as [`jump_over_size`] says.
+pub(super) fn jump_over<S: Sink>(s: &mut S, len: u32) {
+    match jump_over_size(len) {
+        2 => s.put(JMP_OPCODES.short | u64::from(len) << 8, 2),
+        size => s.put(JMP_OPCODES.long | u64::from(len) << 8, size),
+    }
+}
+
+pub(super) fn jump_over_size(len: u32) -> u32 {
+    if len <= JMP.reach {
+        JMP.short
+    } else {
+        JMP.long
+    }
 }
 
 fn forward_long(buffer: &mut Buffer<'_>, opcodes: &BranchOpcodes, target: Target) {

@@ -174,6 +174,14 @@ impl Encode for Inst {
         control::site_padding(offset)
     }
 
+    fn jump_over_size(len: u32) -> u32 {
+        control::jump_over_size(len)
+    }
+
+    fn jump_over(buffer: &mut Buffer<'_>, len: u32) {
+        control::jump_over(buffer, len);
+    }
+
     fn pad(buffer: &mut Buffer<'_>, len: u32) {
         control::pad(buffer, len);
     }

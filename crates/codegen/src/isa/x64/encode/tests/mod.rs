@@ -151,6 +151,7 @@ fn every_instruction_finds_its_constant() {
             label: entry,
             insts: 0..2,
             loop_header: false,
+            latch: false,
         }];
         encode(&mut selected, &func, &mut out, &mut scratch).expect("a small function");
         let mut decoder = Decoder::with_ip(64, &out.code, 0, DecoderOptions::NONE);
