@@ -7,6 +7,7 @@ mod common;
 mod host;
 mod items;
 mod linking;
+mod loops;
 mod modules;
 mod signals;
 mod sites;
