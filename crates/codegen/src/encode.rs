@@ -151,7 +151,8 @@ fn measure<I: Encode>(
     let tables = selected.jump_table_labels.len() + selected.jump_tables.len() + 1;
     let data = 16 * (selected.constants.len() as u64 + 1) + 4 * tables as u64;
     let chunks = (MAX_INST_SIZE + u64::from(I::LOOP_ALIGNMENT)) * selected.chunks.len() as u64;
-    if MAX_INST_SIZE * (all.len() as u64 + 8) + chunks + data > 2 * MAX_CODE {
+    // Moves of backward edges may be written twice.
+    if 2 * MAX_INST_SIZE * (all.len() as u64 + 8) + chunks + data > 2 * MAX_CODE {
         return Err(EncodeError::TooLarge);
     }
     let has_sites = !selected.sites.is_empty();
