@@ -3,7 +3,8 @@
 //! A branch takes one of two ways, *through* the site or *around* it; both are right while the site is off, and a
 //! thread that meets the branch under change goes through, which is right always.
 
-use crate::directory::SiteRecord;
+use std::ops::Range;
+
 use crate::site::SiteDesc;
 use crate::{BypassDefect, Error, Result, isa};
 
@@ -35,14 +36,6 @@ impl Bypass {
             ret_offset: base + self.ret_offset,
         }
     }
-}
-
-/// A branch of published code.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BypassRecord {
-    pub(crate) route: Route,
-    /// One more than the position of the next branch to the same site; 0: it is the last one.
-    next: u32,
 }
 
 /// Where a branch is, and where it leads: offsets in the code range.
@@ -81,46 +74,66 @@ pub(crate) enum Way {
     Around,
 }
 
-/// The branches that go with a site, by the first of them.
-pub(crate) fn of_site(bypasses: &[BypassRecord], first: u32) -> impl Iterator<Item = Route> {
-    let mut next = first;
-    std::iter::from_fn(move || {
-        let record = bypasses.get((next as usize).checked_sub(1)?)?;
-        next = record.next;
-        Some(record.route)
-    })
+/// The branches of a published code.
+#[derive(Default)]
+pub(crate) struct Bypasses {
+    /// In ascending order.
+    routes: Box<[Route]>,
+    /// Positions of a site and of a route that goes with it, in ascending order.
+    by_site: Box<[(u32, u32)]>,
 }
 
-/// The records of branches in code that is to be at an offset of the range. Sites, which have been checked, and
-/// branches are in ascending order.
-pub(crate) fn records(
-    bytes: &[u8],
-    offset: u32,
-    sites: &[SiteDesc],
-    bypasses: &[Bypass],
-    records: &mut [SiteRecord],
-) -> Result<Box<[BypassRecord]>> {
-    let mut end = 0;
-    let mut made = Vec::with_capacity(bypasses.len());
-    for (index, bypass) in bypasses.iter().enumerate() {
-        let checked = check(bytes, sites, bypass, end).map_err(|defect| Error::BadBypass {
-            index,
-            branch: bypass.branch,
-            defect,
-        });
-        let (site, kind, through) = checked?;
-        end = bypass.branch as usize + kind.len();
-        made.push(BypassRecord {
-            route: Route {
+impl Bypasses {
+    /// Those of code that is to be at an offset of the range. Sites, which have been checked, and branches are in
+    /// ascending order.
+    pub(crate) fn new(
+        bytes: &[u8],
+        offset: u32,
+        sites: &[SiteDesc],
+        bypasses: &[Bypass],
+    ) -> Result<Bypasses> {
+        let mut end = 0;
+        let mut routes = Vec::with_capacity(bypasses.len());
+        let mut by_site = Vec::with_capacity(bypasses.len());
+        for (index, bypass) in bypasses.iter().enumerate() {
+            let checked = check(bytes, sites, bypass, end).map_err(|defect| Error::BadBypass {
+                index,
+                branch: bypass.branch,
+                defect,
+            });
+            let (site, kind, through) = checked?;
+            end = bypass.branch as usize + kind.len();
+            routes.push(Route {
                 branch: offset + bypass.branch,
                 kind,
                 through: offset + through,
                 around: offset + bypass.around,
-            },
-            next: std::mem::replace(&mut records[site].bypass, index as u32 + 1),
-        });
+            });
+            by_site.push((site as u32, index as u32));
+        }
+        by_site.sort_unstable();
+        Ok(Bypasses {
+            routes: routes.into(),
+            by_site: by_site.into(),
+        })
     }
-    Ok(made.into())
+
+    /// All of them, in ascending order.
+    pub(crate) fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// Those that go with sites in a row, by the positions of these.
+    pub(crate) fn of_sites(&self, sites: Range<u32>) -> impl Iterator<Item = Route> {
+        let position = |site| self.by_site.partition_point(|entry| entry.0 < site);
+        let entries = match self.by_site.is_empty() {
+            true => &[][..],
+            false => &self.by_site[position(sites.start)..position(sites.end)],
+        };
+        entries
+            .iter()
+            .map(|&(_, route)| self.routes[route as usize])
+    }
 }
 
 /// The position of the site, the branch, which must not begin before `from`, and where it leads.
@@ -150,7 +163,6 @@ fn check(
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::*;
-    use crate::isa::Link;
 
     /// Two sites with two branches to each, and what is said of them.
     fn sample() -> (Vec<u8>, [SiteDesc; 2], [Bypass; 4]) {
@@ -174,33 +186,28 @@ mod tests {
         }
     }
 
-    fn site_records(sites: &[SiteDesc]) -> Vec<SiteRecord> {
-        let record = |site: &SiteDesc| SiteRecord::new(site.ret_offset, Link::default());
-        sites.iter().map(record).collect()
-    }
-
     #[test]
     fn sites_find_their_branches() {
         let (bytes, sites, bypasses) = sample();
-        let mut site_records = site_records(&sites);
-        let made = records(&bytes, 64, &sites, &bypasses, &mut site_records).unwrap();
-        let found = site_records.iter().map(|site| {
-            let routes = of_site(&made, site.bypass);
+        let made = Bypasses::new(&bytes, 64, &sites, &bypasses).unwrap();
+        let found = |sites| -> Vec<_> {
             let targets = |route: Route| {
                 let target = |way| route.branch.wrapping_add_signed(route.target(way)) - 64;
-                let ways = [Way::Through, Way::Around].map(target);
-                (route.branch - 64, ways)
+                (route.branch - 64, [Way::Through, Way::Around].map(target))
             };
-            routes.map(targets).collect::<Vec<_>>()
-        });
-        let expected = [
-            vec![(20, [0, 5]), (5, [0, 5])],
-            vec![(18, [7, 14]), (12, [7, 12])],
+            made.of_sites(sites).map(targets).collect()
+        };
+        let [first, second] = [
+            vec![(5, [0, 5]), (20, [0, 5])],
+            vec![(12, [7, 12]), (18, [7, 14])],
         ];
-        assert_eq!(found.collect::<Vec<_>>(), expected);
+        assert_eq!(found(0..1), first);
+        assert_eq!(found(1..2), second);
+        assert_eq!(found(0..2), [first, second].concat());
+        assert_eq!(found(2..9), []);
         // Taken, and not.
-        assert_eq!(made[1].route.resume(1 << 6), 64 + 7);
-        assert_eq!(made[1].route.resume(0), 64 + 18);
+        assert_eq!(made.routes()[1].resume(1 << 6), 64 + 7);
+        assert_eq!(made.routes()[1].resume(0), 64 + 18);
     }
 
     #[test]
@@ -209,8 +216,7 @@ mod tests {
         let (mut bytes, sites, _) = sample();
         let defect = |bytes: &[u8], list: &[(u32, u32, u32)]| {
             let list: Vec<Bypass> = list.iter().map(bypass).collect();
-            let mut site_records = site_records(&sites);
-            match records(bytes, 0, &sites, &list, &mut site_records) {
+            match Bypasses::new(bytes, 0, &sites, &list) {
                 Ok(_) => None,
                 Err(Error::BadBypass {
                     index,

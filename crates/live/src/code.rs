@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::bypass::{self, Bypass};
+use crate::bypass::{Bypass, Bypasses};
 use crate::directory::SiteRecord;
 use crate::islands::Islands;
 use crate::memory::Range;
@@ -106,17 +106,17 @@ impl Allocation {
         let first = space.lock().directory.take_ids(sites.len())?;
         let offset = owned.range.offset();
         // Both parts of the sum are below the size of the range, which is below 2 GiB.
-        let mut records: Box<[SiteRecord]> = sites
+        let records: Box<[SiteRecord]> = sites
             .iter()
             .zip(&islands.links)
             .map(|(site, &link)| SiteRecord::new(offset as u32 + site.ret_offset, link))
             .collect();
-        let bypasses = bypass::records(bytes, offset as u32, sites, bypasses, &mut records)?;
-        space.write_code(owned.range, bytes, sites, &islands.links, &bypasses)?;
+        let bypasses = Bypasses::new(bytes, offset as u32, sites, bypasses)?;
+        space.write_code(owned.range, bytes, sites, &islands.links, bypasses.routes())?;
         space.index().insert(offset, bytes.len(), tag, sites, first);
-        // SAFETY: what the box holds stays where it is until the code is dropped, which takes it out of the
+        // SAFETY: the routes stay where they are until the code is dropped, which takes it out of the
         // index first.
-        unsafe { space.index().insert_bypasses(offset, &bypasses) };
+        unsafe { space.index().insert_routes(offset, bypasses.routes()) };
         space.lock().directory.insert(first, records, bypasses);
         Ok(Code {
             len: bytes.len(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::bypass::{self, BypassRecord, Route};
+use crate::bypass::{Bypasses, Route};
 use crate::isa::Link;
 use crate::slots::{HookId, NO_HOOK, SlotList};
 use crate::{Error, Result, SiteId};
@@ -20,8 +20,6 @@ pub(crate) struct SiteRecord {
     pub(crate) reaches: HookId,
     /// The stubs made for it.
     pub(crate) slots: SlotList,
-    /// One more than the position of the first of its bypasses among those of its code; 0: it has none.
-    pub(crate) bypass: u32,
     /// One more than its position in the plan being made; 0 outside of commits.
     pub(crate) planned: u32,
 }
@@ -34,7 +32,6 @@ impl SiteRecord {
             hook: NO_HOOK,
             reaches: NO_HOOK,
             slots: SlotList::default(),
-            bypass: 0,
             planned: 0,
         }
     }
@@ -61,7 +58,7 @@ impl Place {
 struct CodeRecord {
     first: u32,
     sites: Box<[SiteRecord]>,
-    bypasses: Box<[BypassRecord]>,
+    bypasses: Bypasses,
 }
 
 /// All sites of published code.
@@ -86,12 +83,7 @@ impl Directory {
     }
 
     /// Enters the sites of a code, whose ids count up from `first`, and the branches that lead around them.
-    pub(crate) fn insert(
-        &mut self,
-        first: u32,
-        sites: Box<[SiteRecord]>,
-        bypasses: Box<[BypassRecord]>,
-    ) {
+    pub(crate) fn insert(&mut self, first: u32, sites: Box<[SiteRecord]>, bypasses: Bypasses) {
         if sites.is_empty() {
             return;
         }
@@ -166,11 +158,12 @@ impl Directory {
         code.sites.get_mut(place.index as usize)
     }
 
-    /// The branches that lead around the site at a place, whose record names the first of them.
-    pub(crate) fn bypasses(&self, place: Place, first: u32) -> impl Iterator<Item = Route> {
+    /// The branches that lead around the site at a place and those after it in the same code, `count` in all.
+    pub(crate) fn routes(&self, place: Place, count: u32) -> impl Iterator<Item = Route> {
         let code = self.codes.get(place.code as usize).and_then(Option::as_ref);
-        let all = code.map_or(&[][..], |code| &code.bypasses);
-        bypass::of_site(all, first)
+        let sites = place.index..place.index.saturating_add(count);
+        code.into_iter()
+            .flat_map(move |code| code.bypasses.of_sites(sites.clone()))
     }
 
     /// The sites that call `hook`.
@@ -204,7 +197,7 @@ mod tests {
         let mut directory = Directory::default();
         for count in [3, 0, 5] {
             let first = directory.take_ids(count).unwrap();
-            directory.insert(first, records(count as u32), Box::default());
+            directory.insert(first, records(count as u32), Bypasses::default());
         }
         let found: Vec<Option<u32>> = (0..9).map(|id| end_of(&mut directory, id)).collect();
         let expected = [0, 1, 2, 0, 1, 2, 3, 4].map(Some);
@@ -216,12 +209,12 @@ mod tests {
     fn ids_are_not_used_again() {
         let mut directory = Directory::default();
         let first = directory.take_ids(4).unwrap();
-        directory.insert(first, records(4), Box::default());
+        directory.insert(first, records(4), Bypasses::default());
         assert_eq!(directory.remove(first, 4).len(), 4);
         assert_eq!(end_of(&mut directory, 0), None);
         let second = directory.take_ids(4).unwrap();
         assert_eq!(second, 4);
-        directory.insert(second, records(4), Box::default());
+        directory.insert(second, records(4), Bypasses::default());
         assert_eq!(end_of(&mut directory, 0), None);
         assert_eq!(end_of(&mut directory, 7), Some(3));
     }
@@ -231,7 +224,7 @@ mod tests {
         let mut directory = Directory::default();
         for count in [0, 2, 0] {
             let first = directory.take_ids(count).unwrap();
-            directory.insert(first, records(count as u32), Box::default());
+            directory.insert(first, records(count as u32), Bypasses::default());
         }
         assert!(directory.remove(0, 0).is_empty());
         assert_eq!(end_of(&mut directory, 1), Some(1));

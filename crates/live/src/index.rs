@@ -7,7 +7,7 @@ use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use crate::bypass::{BypassRecord, Route};
+use crate::bypass::Route;
 use crate::memory::GRANULE;
 use crate::os::{Reservation, page_size};
 use crate::site::SiteDesc;
@@ -30,8 +30,8 @@ struct Start {
     len: AtomicUsize,
     tag: AtomicUsize,
     /// The branches that lead around its sites, ascending; they stay there until the code is removed.
-    bypasses: AtomicPtr<BypassRecord>,
-    bypass_count: AtomicUsize,
+    routes: AtomicPtr<Route>,
+    route_count: AtomicUsize,
 }
 
 /// The code that holds an address.
@@ -160,11 +160,11 @@ impl SiteIndex {
     ///
     /// # Safety
     /// They are in ascending order, and stay there until the code is removed.
-    pub(crate) unsafe fn insert_bypasses(&self, offset: usize, bypasses: &[BypassRecord]) {
+    pub(crate) unsafe fn insert_routes(&self, offset: usize, routes: &[Route]) {
         if let Some(start) = self.start(offset / GRANULE) {
-            let first = bypasses.as_ptr().cast_mut();
-            start.bypasses.store(first, Ordering::Relaxed);
-            start.bypass_count.store(bypasses.len(), Ordering::Release);
+            let first = routes.as_ptr().cast_mut();
+            start.routes.store(first, Ordering::Relaxed);
+            start.route_count.store(routes.len(), Ordering::Release);
         }
     }
 
@@ -177,23 +177,23 @@ impl SiteIndex {
         let line = self.line(offset / GRANULE)?;
         let start = line.code.load(Ordering::Acquire).checked_sub(1)?;
         let start = self.start(start as usize)?;
-        let count = start.bypass_count.load(Ordering::Acquire);
+        let count = start.route_count.load(Ordering::Acquire);
         if count == 0 {
             return None;
         }
-        let first = start.bypasses.load(Ordering::Relaxed);
-        // SAFETY: entered by `insert_bypasses`, whose caller keeps them as long as the code is there.
+        let first = start.routes.load(Ordering::Relaxed);
+        // SAFETY: entered by `insert_routes`, whose caller keeps them as long as the code is there.
         let all = unsafe { slice::from_raw_parts(first, count) };
-        let found = all.binary_search_by_key(&offset, |record| record.route.branch as usize);
-        found.ok().map(|found| all[found].route)
+        let found = all.binary_search_by_key(&offset, |route| route.branch as usize);
+        found.ok().map(|found| all[found])
     }
 
     /// Forgets code entered before.
     pub(crate) fn remove(&self, offset: usize, len: usize) {
         let start_line = offset / GRANULE;
         if let Some(start) = self.start(start_line) {
-            start.bypass_count.store(0, Ordering::Release);
-            start.bypasses.store(ptr::null_mut(), Ordering::Relaxed);
+            start.route_count.store(0, Ordering::Release);
+            start.routes.store(ptr::null_mut(), Ordering::Relaxed);
         }
         for relative in 0..len.div_ceil(GRANULE).max(1) {
             if let Some(line) = self.line(start_line + relative) {

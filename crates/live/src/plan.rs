@@ -101,7 +101,6 @@ impl Change {
             new_tail: on && record.reaches != self.to,
             was_on: self.from != NO_HOOK,
             on,
-            bypass: record.bypass,
         }
     }
 
@@ -221,9 +220,7 @@ impl CodeSpace {
         }
         let mut reroutes = std::mem::take(&mut state.scratch.reroutes);
         reroutes.clear();
-        if edits.iter().any(|edit| edit.bypass != 0) {
-            collect_reroutes(state, changes, edits, &mut reroutes);
-        }
+        collect_reroutes(state, changes, &mut reroutes);
         let writing = self.region().write(|| extent(edits, &reroutes))?;
         let mut memory = CodeMemory {
             views: Views {
@@ -343,17 +340,12 @@ fn extent(edits: &[Edit], reroutes: &[Reroute]) -> Range<usize> {
 }
 
 /// The branches that lead around sites which are switched on or off.
-#[inline(never)]
-fn collect_reroutes(
-    state: &State,
-    changes: &[Change],
-    edits: &[Edit],
-    reroutes: &mut Vec<Reroute>,
-) {
-    for (change, edit) in singles(changes).zip(edits) {
-        if edit.was_on != edit.on {
-            let way = if edit.on { Way::Through } else { Way::Around };
-            let routes = state.directory.bypasses(change.place, edit.bypass);
+fn collect_reroutes(state: &State, changes: &[Change], reroutes: &mut Vec<Reroute>) {
+    for change in changes {
+        let [was_on, on] = [change.from, change.to].map(|hook| hook != NO_HOOK);
+        if was_on != on {
+            let way = if on { Way::Through } else { Way::Around };
+            let routes = state.directory.routes(change.place, change.count);
             reroutes.extend(routes.map(|route| Reroute { route, way }));
         }
     }

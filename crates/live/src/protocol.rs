@@ -45,8 +45,6 @@ pub(crate) struct Edit {
     pub(crate) new_tail: bool,
     pub(crate) was_on: bool,
     pub(crate) on: bool,
-    /// The first of its branches, as in its record.
-    pub(crate) bypass: u32,
 }
 
 impl Edit {
@@ -450,7 +448,6 @@ mod tests {
             new_tail: case.tail.is_some(),
             was_on: case.was_on,
             on: case.on,
-            bypass: 0,
         };
         let mut recorder = Recorder {
             shape: case.shape,
@@ -606,7 +603,6 @@ mod tests {
                 new_tail: true,
                 was_on: i % 2 == 0,
                 on: true,
-                bypass: 0,
             })
             .collect();
         for protocol in [Direct, Strict] {

@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
-use crate::bypass::{BypassRecord, Way};
+use crate::bypass::{Route, Way};
 use crate::code::Allocation;
 use crate::counter::{Counter, CounterBlock};
 use crate::index::{CodeInfo, SiteIndex};
@@ -248,7 +248,7 @@ impl CodeSpace {
         bytes: &[u8],
         sites: &[SiteDesc],
         links: &[isa::Link],
-        bypasses: &[BypassRecord],
+        routes: &[Route],
     ) -> Result<()> {
         debug_assert!(bytes.len() <= range.bytes());
         let writing = self.open(range)?;
@@ -268,7 +268,7 @@ impl CodeSpace {
                 isa::write_head(target.add(start), link, isa::Head::Off, self.region.base());
             }
         }
-        for BypassRecord { route, .. } in bypasses {
+        for route in routes {
             let branch = writing.view().wrapping_add(route.branch as usize);
             // SAFETY: as above; the branch was read from `bytes`.
             unsafe { route.kind.write_route(branch, route.target(Way::Around)) };

@@ -243,7 +243,6 @@ impl Story {
             new_tail: to.is_some_and(|to| to != self.recorder.tails[site]),
             was_on: self.now[site].is_some(),
             on: to.is_some(),
-            bypass: 0,
         };
         let edits: Vec<Edit> = changes.iter().map(edit).collect();
         let one_word = self.recorder.shape == Shape::OneWord;
