@@ -126,10 +126,7 @@ impl Bypasses {
     /// Those that go with sites in a row, by the positions of these.
     pub(crate) fn of_sites(&self, sites: Range<u32>) -> impl Iterator<Item = Route> {
         let position = |site| self.by_site.partition_point(|entry| entry.0 < site);
-        let entries = match self.by_site.is_empty() {
-            true => &[][..],
-            false => &self.by_site[position(sites.start)..position(sites.end)],
-        };
+        let entries = &self.by_site[position(sites.start)..position(sites.end)];
         entries
             .iter()
             .map(|&(_, route)| self.routes[route as usize])

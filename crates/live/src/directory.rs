@@ -1,8 +1,9 @@
 //! From a site id to what is known about the site. Used under the space's lock.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use crate::bypass::{Bypasses, Route};
+use crate::bypass::Bypasses;
 use crate::isa::Link;
 use crate::slots::{HookId, NO_HOOK, SlotList};
 use crate::{Error, Result, SiteId};
@@ -52,6 +53,11 @@ impl Place {
             index: self.index + count,
             ..self
         }
+    }
+
+    /// The positions in their code of the site at the place and those after it, `count` in all.
+    pub(crate) fn sites(self, count: u32) -> Range<u32> {
+        self.index..self.index.saturating_add(count)
     }
 }
 
@@ -158,12 +164,11 @@ impl Directory {
         code.sites.get_mut(place.index as usize)
     }
 
-    /// The branches that lead around the site at a place and those after it in the same code, `count` in all.
-    pub(crate) fn routes(&self, place: Place, count: u32) -> impl Iterator<Item = Route> {
-        let code = self.codes.get(place.code as usize).and_then(Option::as_ref);
-        let sites = place.index..place.index.saturating_add(count);
-        code.into_iter()
-            .flat_map(move |code| code.bypasses.of_sites(sites.clone()))
+    /// The branches that lead around sites of the code in which a place is, if there are some.
+    #[inline]
+    pub(crate) fn bypasses(&self, place: Place) -> Option<&Bypasses> {
+        let code = self.codes.get(place.code as usize)?.as_ref()?;
+        (!code.bypasses.routes().is_empty()).then_some(&code.bypasses)
     }
 
     /// The sites that call `hook`.

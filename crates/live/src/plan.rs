@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::slice;
 use std::sync::atomic::Ordering;
 
-use crate::bypass::Way;
+use crate::bypass::{Bypasses, Way};
 use crate::directory::{Place, SiteRecord};
 use crate::isa::Shape;
 use crate::patch::Commit;
@@ -104,6 +104,17 @@ impl Change {
         }
     }
 
+    /// Appends what becomes of the branches that lead around its sites, if these are switched on or off.
+    #[cold]
+    fn reroute(&self, bypasses: &Bypasses, reroutes: &mut Vec<Reroute>) {
+        let [was_on, on] = [self.from, self.to].map(|hook| hook != NO_HOOK);
+        if was_on != on {
+            let way = if on { Way::Through } else { Way::Around };
+            let routes = bypasses.of_sites(self.place.sites(self.count));
+            reroutes.extend(routes.map(|route| Reroute { route, way }));
+        }
+    }
+
     /// Its sites, each as a change of its own.
     fn singles(self) -> impl Iterator<Item = Change> {
         (0..self.count).map(move |offset| Change {
@@ -120,7 +131,6 @@ impl Change {
 pub(crate) struct Scratch {
     changes: Vec<Change>,
     edits: Vec<Edit>,
-    reroutes: Vec<Reroute>,
 }
 
 impl CodeSpace {
@@ -218,9 +228,13 @@ impl CodeSpace {
             broadcaster.broadcast()?;
             state.unsettled = false;
         }
-        let mut reroutes = std::mem::take(&mut state.scratch.reroutes);
-        reroutes.clear();
-        collect_reroutes(state, changes, &mut reroutes);
+        let mut reroutes = Vec::new();
+        for change in changes {
+            // Most code has no branches that could lead around its sites.
+            if let Some(bypasses) = state.directory.bypasses(change.place) {
+                change.reroute(bypasses, &mut reroutes);
+            }
+        }
         let writing = self.region().write(|| extent(edits, &reroutes))?;
         let mut memory = CodeMemory {
             views: Views {
@@ -229,8 +243,10 @@ impl CodeSpace {
             },
             broadcaster: &mut broadcaster,
         };
-        let outcome = protocol::run(protocol, &mut memory, edits, &reroutes);
-        state.scratch.reroutes = reroutes;
+        let outcome = match reroutes.is_empty() {
+            true => protocol::run(protocol, &mut memory, edits, &[]),
+            false => protocol::run_with_branches(protocol, &mut memory, edits, &reroutes),
+        };
         let closed = writing.finish();
         record(state, changes, edits, outcome)?;
         closed?;
@@ -321,34 +337,22 @@ impl CodeSpace {
 
 /// Offsets of the code range between which something is written.
 fn extent(edits: &[Edit], reroutes: &[Reroute]) -> Range<usize> {
-    let sites = edits.iter().map(|edit| {
-        let (first, end) = edit.link.extent();
-        let start = edit.start as usize;
-        (
-            start.wrapping_add_signed(first),
-            start.wrapping_add_signed(end),
-        )
-    });
-    let branches = reroutes.iter().map(|Reroute { route, .. }| {
-        let start = route.branch as usize;
-        (start, start + route.kind.len())
-    });
-    let extents = sites.chain(branches);
-    let first = extents.clone().map(|extent| extent.0).min();
-    let end = extents.map(|extent| extent.1).max();
-    first.unwrap_or(0)..end.unwrap_or(0)
-}
-
-/// The branches that lead around sites which are switched on or off.
-fn collect_reroutes(state: &State, changes: &[Change], reroutes: &mut Vec<Reroute>) {
-    for change in changes {
-        let [was_on, on] = [change.from, change.to].map(|hook| hook != NO_HOOK);
-        if was_on != on {
-            let way = if on { Way::Through } else { Way::Around };
-            let routes = state.directory.routes(change.place, change.count);
-            reroutes.extend(routes.map(|route| Reroute { route, way }));
-        }
+    let (mut first, mut end) = (u32::MAX, 0);
+    let mut include = |from: u32, to: u32| {
+        first = first.min(from);
+        end = end.max(to);
+    };
+    for edit in edits {
+        let (from, to) = edit.link.extent();
+        include(
+            edit.start.wrapping_add_signed(from as i32),
+            edit.start.wrapping_add_signed(to as i32),
+        );
     }
+    for Reroute { route, .. } in reroutes {
+        include(route.branch, route.branch + route.kind.len() as u32);
+    }
+    first.min(end) as usize..end as usize
 }
 
 /// The sites of changes, in the order of their edits.

@@ -215,6 +215,18 @@ pub(crate) enum Failure {
     Unsettled(nopal_icache::Error),
 }
 
+/// [`run`] where there are branches to be changed, which are not looked for elsewhere.
+#[cold]
+#[inline(never)]
+pub(crate) fn run_with_branches(
+    protocol: Protocol,
+    memory: &mut impl Memory,
+    edits: &[Edit],
+    reroutes: &[Reroute],
+) -> Result<(), Failure> {
+    run(protocol, memory, edits, reroutes)
+}
+
 /// Performs the edits, and changes the branches that go with them.
 // One site is a list of one where this is inlined, and not gone through five times.
 #[inline(always)]
