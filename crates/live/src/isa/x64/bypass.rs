@@ -3,8 +3,7 @@
 //!
 //! Source: Intel SDM vol. 2A, "Jcc", "JMP"; vol. 1 appendix B for the conditions.
 
-use std::arch::asm;
-
+use super::site::{INT3, write_byte};
 use crate::BypassDefect;
 
 const JCC_SHORT: u8 = 0x70;
@@ -12,7 +11,6 @@ const JCC_NEAR: u8 = 0x80;
 const JMP_SHORT: u8 = 0xeb;
 const JMP_NEAR: u8 = 0xe9;
 const ESCAPE: u8 = 0x0f;
-const INT3: u8 = 0xcc;
 /// The bits of an opcode that are the condition.
 const CONDITION: u8 = 0x0f;
 
@@ -118,21 +116,6 @@ impl Branch {
             _ => zero || sign != overflow,
         };
         holds != (condition & 1 != 0)
-    }
-}
-
-/// # Safety
-/// `at` is a byte of code in a writable view, which may be changed.
-unsafe fn write_byte(at: *mut u8, byte: u8) {
-    // SAFETY: the caller's promise. One byte is stored by one instruction, which the compiler can
-    // neither split nor remove.
-    unsafe {
-        asm!(
-            "mov byte ptr [{at}], {byte}",
-            at = in(reg) at,
-            byte = in(reg_byte) byte,
-            options(nostack, preserves_flags),
-        );
     }
 }
 

@@ -17,7 +17,7 @@ const CALL: u8 = 0xe8;
 const CMP_EAX: u8 = 0x3d;
 const TEST_EAX: u8 = 0xa9;
 const NOP: u8 = 0x90;
-const INT3: u8 = 0xcc;
+pub(super) const INT3: u8 = 0xcc;
 
 /// What unused code memory is filled with.
 pub(crate) const FILL: u8 = INT3;
@@ -64,12 +64,22 @@ pub(crate) unsafe fn write_head(site: *mut u8, head: Head) {
         Head::Off => CMP_EAX,
         Head::Trap => INT3,
     };
+    // SAFETY: the caller's promise.
+    unsafe { write_byte(site, byte) };
+}
+
+/// Replaces a byte of code.
+///
+/// # Safety
+/// `at` is a byte of code in a writable view, which may be changed.
+#[inline]
+pub(super) unsafe fn write_byte(at: *mut u8, byte: u8) {
     // SAFETY: the caller's promise. One byte is stored by one instruction, which the compiler can
     // neither split nor remove.
     unsafe {
         asm!(
-            "mov byte ptr [{site}], {byte}",
-            site = in(reg) site,
+            "mov byte ptr [{at}], {byte}",
+            at = in(reg) at,
             byte = in(reg_byte) byte,
             options(nostack, preserves_flags),
         );
