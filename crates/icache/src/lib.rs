@@ -109,6 +109,7 @@ pub fn pipeline_flush_mt() -> Result<(), Error> {
 /// in its place (`MEMBARRIER_CMD_GLOBAL` orders memory accesses only). [`Error::Broadcast`] and
 /// [`Error::Unresponsive`] may be temporary. After any error, other threads may still execute what
 /// they fetched before the call.
+#[inline]
 pub fn sync_core_mt() -> Result<(), Error> {
     os::sync_core()
 }

@@ -49,7 +49,7 @@ enum Mechanism {
 
 /// In the order in which they are tried. An index into it is what `CHOICE` holds.
 const MECHANISMS: [Option<Mechanism>; 3] = [
-    Some(Mechanism::Membarrier),
+    Some(Mechanism::Membarrier), // FIRST
     match isa::FLUSH_CALL {
         Some(call) => Some(Mechanism::FlushCall(call)),
         None => None,
@@ -60,6 +60,9 @@ const MECHANISMS: [Option<Mechanism>; 3] = [
         None
     },
 ];
+
+/// The index of `membarrier`.
+const FIRST: usize = 0;
 
 /// The mechanism in use, in one word: bits 0–7 its index, bit 8 whether it is [`PREFERRED`], bits
 /// 16–31 the `errno` with which the one before it was refused.
@@ -72,6 +75,7 @@ const PREFERRED: u32 = 1 << 8;
 struct Choice(u32);
 
 impl Choice {
+    #[inline]
     fn load() -> Choice {
         Choice(CHOICE.load(Ordering::Relaxed))
     }
@@ -90,6 +94,7 @@ impl Choice {
         }
     }
 
+    #[inline]
     fn index(self) -> usize {
         (self.0 & 0xff) as usize
     }
@@ -175,9 +180,10 @@ pub(crate) fn register() -> Result<(), Error> {
     with_fallback(Mechanism::register)
 }
 
+#[inline]
 pub(crate) fn sync_core() -> Result<(), Error> {
     // What mostly happens takes little more than the system call.
-    if matches!(Choice::load().mechanism(), Mechanism::Membarrier) && membarrier::try_sync_core() {
+    if Choice::load().index() == FIRST && membarrier::try_sync_core() {
         return Ok(());
     }
     with_fallback(Mechanism::sync_core)
