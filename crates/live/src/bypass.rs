@@ -123,6 +123,13 @@ impl Bypasses {
         &self.routes
     }
 
+    /// Whether some go with the site at a position.
+    #[inline]
+    pub(crate) fn lead_around(&self, site: u32) -> bool {
+        // Most code has none.
+        !self.by_site.is_empty() && self.of_sites(site..site + 1).next().is_some()
+    }
+
     /// Those that go with sites in a row, by the positions of these.
     pub(crate) fn of_sites(&self, sites: Range<u32>) -> impl Iterator<Item = Route> {
         let position = |site| self.by_site.partition_point(|entry| entry.0 < site);

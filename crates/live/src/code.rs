@@ -208,10 +208,12 @@ impl Drop for Code {
         space.index().remove(self.owned.range.offset(), self.len);
         let mut guard = space.lock();
         let state = &mut *guard;
-        for record in state.directory.remove(self.first, self.site_count()) {
-            state.hooks.move_sites(record.hook, NO_HOOK, 1);
-            if record.slots != SlotList::default() {
-                state.slots.detach_all(record.slots);
+        if let Some(code) = state.directory.remove(self.first, self.site_count()) {
+            for (site, details) in code.sites.iter().zip(&code.details) {
+                state.hooks.move_sites(site.aim.hook(), NO_HOOK, 1);
+                if details.slots != SlotList::default() {
+                    state.slots.detach_all(details.slots);
+                }
             }
         }
         drop(guard);

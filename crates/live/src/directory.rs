@@ -4,38 +4,78 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::bypass::Bypasses;
-use crate::isa::Link;
-use crate::slots::{HookId, NO_HOOK, SlotList};
+use crate::isa::{self, Link};
+use crate::slots::{HookId, MAX_HOOK, NO_HOOK, SlotList};
 use crate::{Error, Result, SiteId};
 
-/// A site's state.
+/// Which hook's stub the tail of a site names, as far as that is known, and whether its head calls it: one word, so
+/// that sites in a row which are alike are soon found.
+///
+/// Hook ids are not used again, so that the id of a gone hook does no harm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Aim(u32);
+
+impl Aim {
+    /// Off, and nobody knows what the tail names.
+    pub(crate) const UNKNOWN: Aim = Aim(0);
+
+    /// It calls a hook, which is not `NO_HOOK`.
+    #[inline]
+    pub(crate) fn on(hook: HookId) -> Aim {
+        debug_assert!(hook <= MAX_HOOK);
+        Aim(hook << 1 | 1)
+    }
+
+    /// It calls none, and would call `hook` if only its head were changed; `NO_HOOK` if that is not known.
+    #[inline]
+    pub(crate) fn off(hook: HookId) -> Aim {
+        Aim(hook << 1)
+    }
+
+    #[inline]
+    pub(crate) fn is_on(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    /// The hook it calls, or `NO_HOOK` while it is off.
+    #[inline]
+    pub(crate) fn hook(self) -> HookId {
+        if self.is_on() { self.0 >> 1 } else { NO_HOOK }
+    }
+}
+
+/// What commits go through, site by site: as little as there can be.
 #[derive(Clone, Debug)]
 pub(crate) struct SiteRecord {
     /// Offset of its end in the code range.
     pub(crate) end: u32,
+    pub(crate) aim: Aim,
     pub(crate) link: Link,
-    /// The hook it calls, or `NO_HOOK` while it is off.
-    pub(crate) hook: HookId,
-    /// The hook whose stub its tail names, and would call if only its head were changed; `NO_HOOK` if
-    /// that is not known. Hook ids are not used again, so that the id of a gone hook does no harm.
-    pub(crate) reaches: HookId,
-    /// The stubs made for it.
-    pub(crate) slots: SlotList,
-    /// One more than its position in the plan being made; 0 outside of commits.
-    pub(crate) planned: u32,
 }
 
 impl SiteRecord {
     pub(crate) fn new(end: u32, link: Link) -> SiteRecord {
         SiteRecord {
             end,
+            aim: Aim::UNKNOWN,
             link,
-            hook: NO_HOOK,
-            reaches: NO_HOOK,
-            slots: SlotList::default(),
-            planned: 0,
         }
     }
+
+    /// Offset of what is changed in it: its first byte, or its word.
+    #[inline]
+    pub(crate) fn start(&self) -> u32 {
+        self.end - isa::SITE_LEN as u32
+    }
+}
+
+/// What else is known about a site.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SiteDetails {
+    /// The stubs made for it.
+    pub(crate) slots: SlotList,
+    /// One more than its position in the plan being made; 0 outside of commits.
+    pub(crate) planned: u32,
 }
 
 /// Where a site's record is; valid as long as its code is published.
@@ -61,10 +101,14 @@ impl Place {
     }
 }
 
-struct CodeRecord {
+/// The sites of a code.
+pub(crate) struct CodeRecord {
+    /// Id of the first of them.
     first: u32,
-    sites: Box<[SiteRecord]>,
-    bypasses: Bypasses,
+    pub(crate) sites: Box<[SiteRecord]>,
+    /// As many.
+    pub(crate) details: Box<[SiteDetails]>,
+    pub(crate) bypasses: Bypasses,
 }
 
 /// All sites of published code.
@@ -95,6 +139,7 @@ impl Directory {
         }
         let record = Some(CodeRecord {
             first,
+            details: vec![SiteDetails::default(); sites.len()].into(),
             sites,
             bypasses,
         });
@@ -111,18 +156,15 @@ impl Directory {
         self.by_first.insert(first, position);
     }
 
-    /// Removes the sites of a code: `count` of them, from the id `first` on.
-    pub(crate) fn remove(&mut self, first: u32, count: usize) -> Box<[SiteRecord]> {
+    /// Removes the sites of a code: `count` of them, from the id `first` on. None if there are none.
+    pub(crate) fn remove(&mut self, first: u32, count: usize) -> Option<CodeRecord> {
         // Without sites, `first` is that of the next code that has some.
         if count == 0 {
-            return Box::default();
+            return None;
         }
-        let position = self.by_first.remove(&first);
-        let record = position.and_then(|position| {
-            self.vacant.push(position);
-            self.codes[position as usize].take()
-        });
-        record.map(|record| record.sites).unwrap_or_default()
+        let position = self.by_first.remove(&first)?;
+        self.vacant.push(position);
+        self.codes[position as usize].take()
     }
 
     /// Finds a site.
@@ -145,23 +187,63 @@ impl Directory {
         ((index as usize) < record.sites.len()).then_some(Place { code, index })
     }
 
+    /// The code in which a place is, and the position of the place in it.
+    #[inline]
+    pub(crate) fn code_mut(&mut self, place: Place) -> Option<(&mut CodeRecord, usize)> {
+        let code = self.codes.get_mut(place.code as usize)?.as_mut()?;
+        Some((code, place.index as usize))
+    }
+
     /// The record at a place and those after it in the same code, `count` at most.
     #[inline]
+    pub(crate) fn run(&self, place: Place, count: u32) -> &[SiteRecord] {
+        let code = self.codes.get(place.code as usize);
+        let sites = code.and_then(Option::as_ref).map(|code| &*code.sites);
+        part(sites.unwrap_or_default(), place, count)
+    }
+
+    /// [`run`](Self::run), to be changed.
+    #[inline]
     pub(crate) fn run_mut(&mut self, place: Place, count: u32) -> &mut [SiteRecord] {
-        let Some(Some(code)) = self.codes.get_mut(place.code as usize) else {
-            return &mut [];
-        };
-        let from = code.sites.get_mut(place.index as usize..);
-        let from = from.unwrap_or_default();
-        let count = from.len().min(count as usize);
-        &mut from[..count]
+        match self.code_mut(place) {
+            Some((code, _)) => part_mut(&mut code.sites, place, count),
+            None => &mut [],
+        }
+    }
+
+    /// [`run`](Self::run), and what else is known about the same sites.
+    pub(crate) fn row_mut(
+        &mut self,
+        place: Place,
+        count: u32,
+    ) -> (&[SiteRecord], &mut [SiteDetails]) {
+        match self.code_mut(place) {
+            Some((code, _)) => (
+                part(&code.sites, place, count),
+                part_mut(&mut code.details, place, count),
+            ),
+            None => (&[], &mut []),
+        }
+    }
+
+    /// What else is known about those of [`run`](Self::run).
+    pub(crate) fn details_mut(&mut self, place: Place, count: u32) -> &mut [SiteDetails] {
+        match self.code_mut(place) {
+            Some((code, _)) => part_mut(&mut code.details, place, count),
+            None => &mut [],
+        }
     }
 
     /// The record at a place; the code must still be published.
     #[inline]
-    pub(crate) fn get_mut(&mut self, place: Place) -> Option<&mut SiteRecord> {
-        let code = self.codes.get_mut(place.code as usize)?.as_mut()?;
-        code.sites.get_mut(place.index as usize)
+    pub(crate) fn get(&self, place: Place) -> Option<&SiteRecord> {
+        self.run(place, 1).first()
+    }
+
+    /// The stubs of the site at a place; the code must still be published.
+    pub(crate) fn slots_mut(&mut self, place: Place) -> Option<&mut SlotList> {
+        let details = self.details_mut(place, 1).first_mut()?;
+        Some(&mut details.slots)
     }
 
     /// The branches that lead around sites of the code in which a place is, if there are some.
@@ -176,15 +258,35 @@ impl Directory {
         let codes = self.codes.iter().flatten();
         codes
             .flat_map(|code| (code.first..).zip(code.sites.iter()))
-            .filter(|(_, site)| site.hook == hook)
+            .filter(|(_, site)| site.aim == Aim::on(hook))
             .map(|(id, _)| SiteId::from_index(id))
             .collect()
     }
 }
 
+/// What belongs to the site at a place, and to those after it, `count` at most, in a list for the sites of its code.
+#[inline]
+fn part<T>(all: &[T], place: Place, count: u32) -> &[T] {
+    let from = all.get(place.index as usize..).unwrap_or_default();
+    &from[..from.len().min(count as usize)]
+}
+
+#[inline]
+fn part_mut<T>(all: &mut [T], place: Place, count: u32) -> &mut [T] {
+    let from = all.get_mut(place.index as usize..).unwrap_or_default();
+    let count = from.len().min(count as usize);
+    &mut from[..count]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn removed(directory: &mut Directory, first: u32, count: usize) -> usize {
+        directory
+            .remove(first, count)
+            .map_or(0, |code| code.sites.len())
+    }
 
     fn records(count: u32) -> Box<[SiteRecord]> {
         (0..count)
@@ -194,7 +296,7 @@ mod tests {
 
     fn end_of(directory: &mut Directory, id: u32) -> Option<u32> {
         let place = directory.locate(SiteId::from_index(id))?;
-        directory.get_mut(place).map(|record| record.end)
+        directory.get(place).map(|record| record.end)
     }
 
     #[test]
@@ -215,7 +317,7 @@ mod tests {
         let mut directory = Directory::default();
         let first = directory.take_ids(4).unwrap();
         directory.insert(first, records(4), Bypasses::default());
-        assert_eq!(directory.remove(first, 4).len(), 4);
+        assert_eq!(removed(&mut directory, first, 4), 4);
         assert_eq!(end_of(&mut directory, 0), None);
         let second = directory.take_ids(4).unwrap();
         assert_eq!(second, 4);
@@ -231,10 +333,10 @@ mod tests {
             let first = directory.take_ids(count).unwrap();
             directory.insert(first, records(count as u32), Bypasses::default());
         }
-        assert!(directory.remove(0, 0).is_empty());
+        assert_eq!(removed(&mut directory, 0, 0), 0);
         assert_eq!(end_of(&mut directory, 1), Some(1));
-        assert!(directory.remove(2, 0).is_empty());
-        assert_eq!(directory.remove(0, 2).len(), 2);
+        assert_eq!(removed(&mut directory, 2, 0), 0);
+        assert_eq!(removed(&mut directory, 0, 2), 2);
     }
 
     #[test]

@@ -12,6 +12,7 @@
 )))]
 compile_error!("nopal-live supports Linux on x86-64, AArch64, RISC-V 64 and s390x only so far");
 
+mod apply;
 mod bypass;
 mod code;
 mod config;

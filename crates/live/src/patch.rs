@@ -162,12 +162,12 @@ impl<'s> Patch<'s> {
             return self;
         };
         let mut operation = Operation::new(action, site, hook);
-        for site in sites {
+        sites.for_each(|site| {
             if !operation.widen(site) {
                 self.operations.push(operation);
                 operation = Operation::new(action, site, hook);
             }
-        }
+        });
         self.operations.push(operation);
         self
     }
@@ -198,6 +198,7 @@ impl<'s> Patch<'s> {
         Forgetting(self).0.perform()
     }
 
+    #[inline]
     fn perform(&self) -> Result<Commit> {
         if self.foreign {
             return Err(Error::ForeignHook);

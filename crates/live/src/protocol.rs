@@ -24,6 +24,7 @@
 //! the byte in step 2 and the branch again in step 3. A thread that meets the trap goes through the site.
 
 use std::ffi::c_void;
+use std::iter;
 use std::time::Duration;
 
 use crate::Protocol;
@@ -31,9 +32,27 @@ use crate::bypass::{Route, Way};
 use crate::isa::{self, Head, Link, Shape};
 use crate::memory::GRANULE;
 
+/// What becomes of a site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Transition {
+    pub(crate) was_on: bool,
+    pub(crate) on: bool,
+    /// Whether it gets a tail other than the one it has.
+    pub(crate) new_tail: bool,
+}
+
+impl Transition {
+    /// Whether the site goes from one hook to another: the only kind of change that must switch off in
+    /// between a site that has a tail.
+    pub(crate) fn is_move(self) -> bool {
+        self.was_on && self.on && self.new_tail
+    }
+}
+
 /// One site to be changed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Edit {
+    pub(crate) transition: Transition,
     /// Offset of its first byte in the code range, or of the word of it that changes.
     pub(crate) start: u32,
     pub(crate) link: Link,
@@ -41,17 +60,29 @@ pub(crate) struct Edit {
     pub(crate) tail: u32,
     /// The tail it has, if it is on and sites are one word.
     pub(crate) old_tail: u32,
-    /// Whether that differs from the tail it has.
-    pub(crate) new_tail: bool,
-    pub(crate) was_on: bool,
-    pub(crate) on: bool,
 }
 
-impl Edit {
-    /// Whether the site goes from one hook to another: the only kind of change that must switch off in
-    /// between a site that has a tail.
-    pub(crate) fn is_move(&self) -> bool {
-        self.was_on && self.on && self.new_tail
+/// All sites to be changed. They are gone through several times: those that are alike together, so that what is to be
+/// done is found out once for them.
+pub(crate) trait Edits: Copy {
+    /// In groups of one transition.
+    fn groups(self) -> impl Iterator<Item = (Transition, impl Iterator<Item = Edit>)>;
+
+    fn all(self) -> impl Iterator<Item = Edit> {
+        self.groups().flat_map(|(_, edits)| edits)
+    }
+}
+
+impl Edits for Edit {
+    #[inline]
+    fn groups(self) -> impl Iterator<Item = (Transition, impl Iterator<Item = Edit>)> {
+        iter::once((self.transition, iter::once(self)))
+    }
+}
+
+impl Edits for &[Edit] {
+    fn groups(self) -> impl Iterator<Item = (Transition, impl Iterator<Item = Edit>)> {
+        self.iter().flat_map(|edit| edit.groups())
     }
 }
 
@@ -106,6 +137,7 @@ impl<B: Broadcast> Memory for CodeMemory<'_, B> {
         isa::SHAPE
     }
 
+    #[inline]
     fn write_head(&mut self, edit: &Edit, head: Head) {
         let site = self.views.writable.wrapping_add(edit.start as usize);
         // SAFETY: `site` is the first byte of a site in the writable view, by construction of edits
@@ -113,6 +145,7 @@ impl<B: Broadcast> Memory for CodeMemory<'_, B> {
         unsafe { isa::write_head(site, edit.link, head, self.views.executed_at) };
     }
 
+    #[inline]
     fn write_tail(&mut self, edit: &Edit) {
         let site = self.views.writable.wrapping_add(edit.start as usize);
         // SAFETY: as for `write_head`; `run` writes tails only while no thread can execute the site
@@ -133,6 +166,7 @@ impl<B: Broadcast> Memory for CodeMemory<'_, B> {
         unsafe { route.kind.write_head(branch, trap) };
     }
 
+    #[inline]
     fn clear_cache(&mut self, line: usize) -> Result<(), nopal_icache::Error> {
         if isa::BROADCAST_CLEARS_CACHE {
             return Ok(());
@@ -142,6 +176,7 @@ impl<B: Broadcast> Memory for CodeMemory<'_, B> {
         unsafe { nopal_icache::clear_cache(address as *const c_void, GRANULE) }
     }
 
+    #[inline]
     fn broadcast(&mut self) -> Result<(), nopal_icache::Error> {
         self.broadcaster.broadcast()
     }
@@ -159,27 +194,38 @@ pub(crate) struct Broadcaster {
 }
 
 impl Broadcast for Broadcaster {
+    #[inline]
     fn broadcast(&mut self) -> Result<(), nopal_icache::Error> {
-        /// With the pause, a kernel that is short of memory gets a tenth of a second to find some.
-        const TRIES: u32 = 100;
         #[cfg(test)]
         if let Some(error) = fault::take() {
             return Err(error);
         }
-        let mut tries = 0;
-        loop {
+        self.made += 1;
+        match nopal_icache::sync_core_mt() {
+            Ok(()) => Ok(()),
+            Err(error) => self.insist(error),
+        }
+    }
+}
+
+impl Broadcaster {
+    /// Tries again and again after an error that may be temporary.
+    #[cold]
+    fn insist(&mut self, mut error: nopal_icache::Error) -> Result<(), nopal_icache::Error> {
+        /// With the pause, a kernel that is short of memory gets a tenth of a second to find some.
+        const TRIES: u32 = 100;
+        for _ in 0..TRIES {
+            let nopal_icache::Error::Broadcast { .. } = error else {
+                break;
+            };
+            std::thread::sleep(Duration::from_millis(1));
             match nopal_icache::sync_core_mt() {
-                Ok(()) => {
-                    self.made += 1;
-                    return Ok(());
-                }
-                Err(nopal_icache::Error::Broadcast { .. }) if tries < TRIES => {
-                    tries += 1;
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-                Err(error) => return Err(error),
+                Ok(()) => return Ok(()),
+                Err(again) => error = again,
             }
         }
+        self.made -= 1;
+        Err(error)
     }
 }
 
@@ -215,25 +261,13 @@ pub(crate) enum Failure {
     Unsettled(nopal_icache::Error),
 }
 
-/// [`run`] where there are branches to be changed, which are not looked for elsewhere.
-#[cold]
-#[inline(never)]
-pub(crate) fn run_with_branches(
-    protocol: Protocol,
-    memory: &mut impl Memory,
-    edits: &[Edit],
-    reroutes: &[Reroute],
-) -> Result<(), Failure> {
-    run(protocol, memory, edits, reroutes)
-}
-
-/// Performs the edits, and changes the branches that go with them.
-// One site is a list of one where this is inlined, and not gone through five times.
+/// Performs the edits, which are gone through several times, and changes the branches that go with them.
+// Where this is inlined, one site is no list, and sites that are all alike are not asked what they are.
 #[inline(always)]
 pub(crate) fn run(
     protocol: Protocol,
     memory: &mut impl Memory,
-    edits: &[Edit],
+    edits: impl Edits,
     reroutes: &[Reroute],
 ) -> Result<(), Failure> {
     let strict = protocol == Protocol::Strict;
@@ -242,18 +276,19 @@ pub(crate) fn run(
     let mut late_tails = false;
     let mut tails = false;
     let mut moves = false;
-    for edit in edits {
-        let new_tail = edit.new_tail && has_tails;
+    for (transition, edits) in edits.groups() {
+        let Transition { was_on, .. } = transition;
+        let new_tail = transition.new_tail && has_tails;
         if strict {
-            memory.write_head(edit, Head::Trap);
-        } else if edit.was_on && has_tails {
-            memory.write_head(edit, Head::Off);
+            edits.for_each(|edit| memory.write_head(&edit, Head::Trap));
+        } else if was_on && has_tails {
+            edits.for_each(|edit| memory.write_head(&edit, Head::Off));
         } else if new_tail {
-            memory.write_tail(edit);
+            edits.for_each(|edit| memory.write_tail(&edit));
         }
         tails |= new_tail;
-        late_tails |= new_tail && (strict || edit.was_on);
-        moves |= edit.is_move();
+        late_tails |= new_tail && (strict || was_on);
+        moves |= transition.is_move();
     }
     if strict {
         for reroute in reroutes {
@@ -273,9 +308,9 @@ pub(crate) fn run(
     }
 
     if late_tails {
-        for edit in edits {
-            if edit.new_tail && (strict || edit.was_on) {
-                memory.write_tail(edit);
+        for (transition, edits) in edits.groups() {
+            if transition.new_tail && (strict || transition.was_on) {
+                edits.for_each(|edit| memory.write_tail(&edit));
             }
         }
     }
@@ -289,7 +324,7 @@ pub(crate) fn run(
         settle(memory, edits, reroutes).map_err(|error| {
             // Branches keep their traps: a thread must not meet them with a byte that it may have fetched
             // before.
-            restore(memory, edits, |edit| !edit.new_tail);
+            restore(memory, edits, |edit| !edit.transition.new_tail);
             match moves {
                 true => Failure::MovesOff(error),
                 false => Failure::RolledBack(error),
@@ -297,11 +332,11 @@ pub(crate) fn run(
         })?;
     }
 
-    for edit in edits {
-        match edit.on {
-            true => memory.write_head(edit, Head::On(edit.tail)),
-            false if strict || !has_tails => memory.write_head(edit, Head::Off),
-            false => {}
+    for (transition, edits) in edits.groups() {
+        if transition.on {
+            edits.for_each(|edit| memory.write_head(&edit, Head::On(edit.tail)));
+        } else if strict || !has_tails {
+            edits.for_each(|edit| memory.write_head(&edit, Head::Off));
         }
     }
     for reroute in reroutes {
@@ -313,45 +348,61 @@ pub(crate) fn run(
     settle(memory, edits, reroutes).map_err(Failure::Unsettled)
 }
 
+/// What [`run`] comes to, in the direct protocol, for one site that is switched on or off and has the tail it is to
+/// have: the one store that there is, in whichever step.
+#[inline]
+pub(crate) fn switch(memory: &mut impl Memory, edit: &Edit) -> Result<(), Failure> {
+    let Transition {
+        was_on,
+        on,
+        new_tail,
+    } = edit.transition;
+    debug_assert!(was_on != on && !new_tail && memory.shape() == Shape::HeadAndTail);
+    memory.write_head(edit, if on { Head::On(edit.tail) } else { Head::Off });
+    settle(memory, *edit, &[]).map_err(Failure::Unsettled)
+}
+
 /// Puts back the heads of sites whose tail is `whole`: as it was, and known to all threads. The
 /// others have no effect as they are, off or trapping, and stay so until they are changed again: a
 /// thread must not meet another head over a tail that it may have fetched before.
-fn restore(memory: &mut impl Memory, edits: &[Edit], whole: impl Fn(&Edit) -> bool) {
-    for edit in edits.iter().filter(|edit| whole(edit)) {
-        match edit.was_on {
-            true => memory.write_head(edit, Head::On(edit.old_tail)),
-            false => memory.write_head(edit, Head::Off),
+#[cold]
+fn restore(memory: &mut impl Memory, edits: impl Edits, whole: impl Fn(&Edit) -> bool) {
+    for edit in edits.all().filter(whole) {
+        match edit.transition.was_on {
+            true => memory.write_head(&edit, Head::On(edit.old_tail)),
+            false => memory.write_head(&edit, Head::Off),
         }
     }
     // The next commit begins with a broadcast, but does not know of these lines. An error says no
     // more than the one that is returned.
-    let _ = clear_lines(memory, edits.iter().map(|edit| edit.start));
+    let _ = clear_lines(memory, edits.all().map(|edit| edit.start));
 }
 
 /// One pass over the distinct lines, one broadcast.
-#[inline]
+#[inline(always)]
 fn settle(
     memory: &mut impl Memory,
-    edits: &[Edit],
+    edits: impl Edits,
     reroutes: &[Reroute],
 ) -> Result<(), nopal_icache::Error> {
-    clear_lines(memory, edits.iter().map(|edit| edit.start))?;
+    clear_lines(memory, edits.all().map(|edit| edit.start))?;
     clear_lines(memory, reroutes.iter().map(|reroute| reroute.route.branch))?;
     memory.broadcast()
 }
 
+#[inline]
 fn clear_lines(
     memory: &mut impl Memory,
-    starts: impl Iterator<Item = u32>,
+    mut starts: impl Iterator<Item = u32>,
 ) -> Result<(), nopal_icache::Error> {
     let mut last_line = None;
-    for start in starts {
+    starts.try_for_each(|start| {
         let line = start as usize / GRANULE;
-        if last_line.replace(line) != Some(line) {
-            memory.clear_cache(line * GRANULE)?;
+        match last_line.replace(line) == Some(line) {
+            true => Ok(()),
+            false => memory.clear_cache(line * GRANULE),
         }
-    }
-    Ok(())
+    })
 }
 
 #[cfg(test)]
@@ -447,33 +498,43 @@ mod tests {
         tail: Option<u32>,
     }
 
+    impl Case {
+        fn edit(&self) -> Edit {
+            Edit {
+                start: 0,
+                link: Link::default(),
+                tail: self.tail.unwrap_or(OLD),
+                old_tail: OLD,
+                transition: Transition {
+                    new_tail: self.tail.is_some(),
+                    was_on: self.was_on,
+                    on: self.on,
+                },
+            }
+        }
+
+        fn recorder(&self, fail_at: Option<usize>) -> Recorder {
+            Recorder {
+                shape: self.shape,
+                head: match self.was_on {
+                    true => Head::On(OLD),
+                    false => Head::Off,
+                },
+                tail: OLD,
+                seen: Vec::new(),
+                cleared: true,
+                fail_at,
+            }
+        }
+    }
+
     /// Runs one edit; returns the outcome, what the site is at broadcasts, and what at the end.
     fn run_one(
         case: Case,
         fail_at: Option<usize>,
     ) -> (Result<(), Failure>, Vec<(Form, u32)>, Form) {
-        let edit = Edit {
-            start: 0,
-            link: Link::default(),
-            tail: case.tail.unwrap_or(OLD),
-            old_tail: OLD,
-            new_tail: case.tail.is_some(),
-            was_on: case.was_on,
-            on: case.on,
-        };
-        let mut recorder = Recorder {
-            shape: case.shape,
-            head: if case.was_on {
-                Head::On(OLD)
-            } else {
-                Head::Off
-            },
-            tail: OLD,
-            seen: Vec::new(),
-            cleared: true,
-            fail_at,
-        };
-        let outcome = run(case.protocol, &mut recorder, &[edit], &[]);
+        let mut recorder = case.recorder(fail_at);
+        let outcome = run(case.protocol, &mut recorder, case.edit(), &[]);
         assert!(recorder.cleared);
         let end = recorder.form();
         (outcome, recorder.seen, end)
@@ -520,6 +581,29 @@ mod tests {
                 seen(was_on, Some(NEW)),
                 [(Trap, OLD), (Trap, NEW), (On(NEW), NEW)]
             );
+        }
+    }
+
+    #[test]
+    fn a_switch_is_what_a_run_comes_to() {
+        for was_on in [false, true] {
+            let case = Case {
+                protocol: Direct,
+                shape: HeadAndTail,
+                was_on,
+                on: !was_on,
+                tail: None,
+            };
+            for fail_at in [None, Some(0)] {
+                let by = |how: fn(&mut Recorder, Edit) -> Result<(), Failure>| {
+                    let mut recorder = case.recorder(fail_at);
+                    let outcome = how(&mut recorder, case.edit());
+                    let end = recorder.form();
+                    (outcome, recorder.seen, end)
+                };
+                let run = by(|recorder, edit| run(Direct, recorder, edit, &[]));
+                assert_eq!(by(|recorder, edit| switch(recorder, &edit)), run);
+            }
         }
     }
 
@@ -612,9 +696,11 @@ mod tests {
                 link: isa::link(0, 16),
                 tail: NEW,
                 old_tail: OLD,
-                new_tail: true,
-                was_on: i % 2 == 0,
-                on: true,
+                transition: Transition {
+                    new_tail: true,
+                    was_on: i % 2 == 0,
+                    on: true,
+                },
             })
             .collect();
         for protocol in [Direct, Strict] {
@@ -626,7 +712,7 @@ mod tests {
                 },
                 broadcaster: &mut broadcaster,
             };
-            assert_eq!(run(protocol, &mut memory, &edits, &[]), Ok(()));
+            assert_eq!(run(protocol, &mut memory, &*edits, &[]), Ok(()));
             let expected = match (isa::SHAPE, protocol) {
                 (HeadAndTail, _) => 3,
                 (OneWord, Strict) => 2,

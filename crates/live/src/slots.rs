@@ -69,6 +69,8 @@ impl StubKind {
 /// A hook of the space; 0 stands for none.
 pub(crate) type HookId = u32;
 pub(crate) const NO_HOOK: HookId = 0;
+/// The largest id: a bit more has to fit in its word.
+pub(crate) const MAX_HOOK: HookId = HookId::MAX >> 1;
 
 /// Number of a stub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use crate::lock::{Guard, Lock};
 use crate::memory::{Range, Region, Writing};
 use crate::os::{ForkGuard, PerCpu, signal};
 use crate::patch::Patch;
-use crate::slots::{Block, NO_HOOK, Slot, StubKind};
+use crate::slots::{Block, Slot, StubKind};
 use crate::state::State;
 use crate::trap::Registration;
 use crate::{
@@ -134,7 +134,7 @@ impl CodeSpace {
     pub fn site_addr(&self, site: SiteId) -> Option<usize> {
         let mut state = self.lock();
         let place = state.directory.locate(site)?;
-        let end = state.directory.get_mut(place)?.end;
+        let end = state.directory.get(place)?.end;
         Some(self.region.base() + end as usize)
     }
 
@@ -142,7 +142,7 @@ impl CodeSpace {
     pub fn is_enabled(&self, site: SiteId) -> Option<bool> {
         let mut state = self.lock();
         let place = state.directory.locate(site)?;
-        Some(state.directory.get_mut(place)?.hook != NO_HOOK)
+        Some(state.directory.get(place)?.aim.is_on())
     }
 
     /// The protocol commits use unless told otherwise.

@@ -75,8 +75,7 @@ impl Work {
 }
 
 /// A function of a number of rounds of [`WORK`] instructions, with `insert` before every `every` of them; and
-/// where each insertion ends. Like the sites that the compiler makes, an insertion of five bytes does not cross a
-/// boundary of 16.
+/// where each insertion ends. An insertion of five bytes does not cross a boundary of 16.
 pub(super) fn working_loop(work: Work, insert: &[u8], every: usize) -> (Vec<u8>, Vec<usize>) {
     let mut bytes = Vec::new();
     let mut ends = Vec::new();

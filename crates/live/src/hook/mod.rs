@@ -178,14 +178,14 @@ impl CodeSpace {
     fn retire_hook(&self, id: HookId) {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let Some(record) = state.hooks.get_mut(id) else {
-            return;
-        };
-        record.has_handles = false;
+        state.hooks.drop_handles(id);
         if state.hooks.sites_on(id) != 0 {
-            let release = |site| Operation::new(Action::Release, site, id);
-            let sites = state.directory.sites_calling(id);
-            let operations: Vec<Operation> = sites.into_iter().map(release).collect();
+            let mut operations: Vec<Operation> = Vec::new();
+            for site in state.directory.sites_calling(id) {
+                if !operations.last_mut().is_some_and(|last| last.widen(site)) {
+                    operations.push(Operation::new(Action::Release, site, id));
+                }
+            }
             if self.apply(state, self.protocol(), &operations).is_err() {
                 // Threads may still be on their way into the stubs: they must stay what they are.
                 return;
@@ -243,7 +243,7 @@ impl CodeSpace {
     /// The stub a hook has for a site, also if the site's code is gone.
     fn slot_of(&self, state: &mut State, hook: HookId, site: SiteId) -> Option<Slot> {
         if let Some(place) = state.directory.locate(site) {
-            let list = state.directory.get_mut(place)?.slots;
+            let list = *state.directory.slots_mut(place)?;
             return state.slots.find(list, hook);
         }
         let slots = &state.hooks.get(hook)?.slots;

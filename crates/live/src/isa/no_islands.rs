@@ -6,7 +6,8 @@ use super::{Head, current};
 pub(crate) const SITE_LENS: &[usize] = &[current::SITE_LEN];
 
 /// Whether the broadcast that follows stores does all that caches need.
-pub(crate) const BROADCAST_CLEARS_CACHE: bool = false;
+pub(crate) const BROADCAST_CLEARS_CACHE: bool =
+    cfg!(any(target_arch = "x86_64", target_arch = "s390x"));
 
 /// Bytes of an island: there are none.
 pub(crate) const ISLAND_SIZE: usize = 0;

@@ -187,22 +187,24 @@ impl Region {
         Ok(())
     }
 
+    /// The writable view, if it is always there.
+    #[inline]
+    pub(crate) fn always_writable(&self) -> Option<*mut u8> {
+        let alias = self.alias.as_ref().filter(|alias| !alias.hidden)?;
+        Some(alias.view.base())
+    }
+
     /// Opens code for writing: `bytes` tells which, if it matters, and they must be committed. Blocks
     /// while others write, unless that takes nothing but stores.
     #[inline]
     pub(crate) fn write(&self, bytes: impl FnOnce() -> Range<usize>) -> Result<Writing<'_>> {
-        Ok(match &self.alias {
-            Some(alias) if !alias.hidden => Writing {
-                view: alias.view.base(),
-                opened: None,
-            },
-            alias => Writing {
-                view: alias
-                    .as_ref()
-                    .map_or(&self.main, |alias| &alias.view)
-                    .base(),
-                opened: Some(self.open(bytes())?),
-            },
+        if let Some(view) = self.always_writable() {
+            return Ok(Writing { view, opened: None });
+        }
+        let view = (self.alias.as_ref()).map_or(&self.main, |alias| &alias.view);
+        Ok(Writing {
+            view: view.base(),
+            opened: Some(self.open(bytes())?),
         })
     }
 

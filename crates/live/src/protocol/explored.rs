@@ -92,7 +92,8 @@ impl Recorder {
         let branch = [0x3d, 0, 0, 0, 0, 0xeb, 0xf9];
         let end = isa::SITE_LEN as u32;
         let (kind, _) = isa::Branch::read(&branch, isa::SITE_LEN, end).unwrap();
-        let switched = edits.iter().filter(|edit| edit.was_on != edit.on);
+        let switches = |edit: &&Edit| edit.transition.was_on != edit.transition.on;
+        let switched = edits.iter().filter(switches);
         let reroute = |edit: &Edit| Reroute {
             route: Route {
                 branch: edit.start + end,
@@ -100,7 +101,11 @@ impl Recorder {
                 through: edit.start,
                 around: edit.start + end,
             },
-            way: if edit.on { Way::Through } else { Way::Around },
+            way: if edit.transition.on {
+                Way::Through
+            } else {
+                Way::Around
+            },
         };
         switched.filter(|_| self.branches).map(reroute).collect()
     }
@@ -240,9 +245,11 @@ impl Story {
             link: Link::default(),
             tail: to.map_or(0, u32::from),
             old_tail: self.now[site].map_or(0, u32::from),
-            new_tail: to.is_some_and(|to| to != self.recorder.tails[site]),
-            was_on: self.now[site].is_some(),
-            on: to.is_some(),
+            transition: Transition {
+                new_tail: to.is_some_and(|to| to != self.recorder.tails[site]),
+                was_on: self.now[site].is_some(),
+                on: to.is_some(),
+            },
         };
         let edits: Vec<Edit> = changes.iter().map(edit).collect();
         let one_word = self.recorder.shape == Shape::OneWord;
@@ -258,7 +265,7 @@ impl Story {
                 allowed[site].push(form(to));
             }
             let allowed = &mut self.patching.allowed[last][site];
-            if edit.is_move() && !one_word {
+            if edit.transition.is_move() && !one_word {
                 allowed.push(Form::Off);
             }
             if self.protocol == Strict {
@@ -266,11 +273,11 @@ impl Story {
             }
         }
         let reroutes = self.recorder.reroutes(&edits);
-        let outcome = run(self.protocol, &mut self.recorder, &edits, &reroutes);
+        let outcome = run(self.protocol, &mut self.recorder, &*edits, &reroutes);
         for (edit, &(site, to)) in edits.iter().zip(&changes) {
             match outcome {
                 Ok(()) | Err(Failure::Unsettled(_)) => self.now[site] = to,
-                Err(Failure::MovesOff(_)) if edit.is_move() => self.now[site] = None,
+                Err(Failure::MovesOff(_)) if edit.transition.is_move() => self.now[site] = None,
                 Err(_) => {}
             }
         }
