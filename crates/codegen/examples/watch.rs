@@ -16,7 +16,7 @@ use nopal_ir::{
     AbiParam, BuilderContext, CallConv, ExtFunc, ExternalName, Function, FunctionBuilder, IntCC,
     Signature, Type, verify,
 };
-use nopal_live::{Code, CodeSpace, SiteDesc, SiteFrame, SpaceConfig};
+use nopal_live::{Bypass, Code, CodeSpace, SiteDesc, SiteFrame, SpaceConfig};
 
 /// `fn sum(n: i64) -> i64`, with a patchable call in its loop.
 fn build() -> Function {
@@ -87,9 +87,20 @@ fn publish(
             len: site.len,
         })
         .collect();
+    // Branches that lead around sites as long as these are off: here, the one that ends the loop.
+    let bypasses: Vec<_> = compiled
+        .bypasses
+        .iter()
+        .map(|bypass| Bypass {
+            branch: bypass.branch,
+            around: bypass.around,
+            ret_offset: bypass.ret_addr,
+        })
+        .collect();
     let observed = compiled.value_map(&compiled.patch_sites[0]).to_vec();
     let memory = space.allocate(compiled.code.len(), compiled.alignment as usize)?;
-    Ok((memory.publish(&compiled.code, &sites)?, observed))
+    let code = memory.publish_with(&compiled.code, &sites, &bypasses)?;
+    Ok((code, observed))
 }
 
 /// An observed integer, at a site that is being passed.
