@@ -24,6 +24,7 @@
 //! the byte in step 2 and the branch again in step 3. A thread that meets the trap goes through the site.
 
 use std::ffi::c_void;
+use std::hint::select_unpredictable;
 use std::iter;
 use std::time::Duration;
 
@@ -358,7 +359,9 @@ pub(crate) fn switch(memory: &mut impl Memory, edit: &Edit) -> Result<(), Failur
         new_tail,
     } = edit.transition;
     debug_assert!(was_on != on && !new_tail && memory.shape() == Shape::HeadAndTail);
-    memory.write_head(edit, if on { Head::On(edit.tail) } else { Head::Off });
+    // After a system call, processors guess badly which way the last change went.
+    let head = select_unpredictable(on, Head::On(edit.tail), Head::Off);
+    memory.write_head(edit, head);
     settle(memory, *edit, &[]).map_err(Failure::Unsettled)
 }
 
