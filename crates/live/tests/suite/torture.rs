@@ -102,10 +102,12 @@ impl Torture {
         function(rounds, &self.reports[runner]);
     }
 
-    /// Changes sites until `budget` changes are made, while threads run through them.
+    /// Changes sites until `budget` changes are made, while threads run through them, all of them for some time.
     fn change_under_fire(&mut self, budget: u64, random: &mut u64) {
+        const RUNS: u64 = 3;
         let stop = AtomicBool::new(false);
-        let (this, stopped) = (&*self, &stop);
+        let runs: [AtomicU64; RUNNERS] = Default::default();
+        let (this, stopped, runs) = (&*self, &stop, &runs);
         let rounds: u64 = std::thread::scope(|scope| {
             let runners: Vec<_> = (0..RUNNERS)
                 .map(|runner| {
@@ -114,13 +116,15 @@ impl Torture {
                         while !stopped.load(Ordering::Relaxed) {
                             this.run(runner, 100);
                             rounds += 100;
+                            runs[runner].fetch_add(1, Ordering::Relaxed);
                         }
                         rounds
                     })
                 })
                 .collect();
             let mut changed = 0;
-            while changed < budget {
+            let few = |runs: &AtomicU64| runs.load(Ordering::Relaxed) < RUNS;
+            while changed < budget || runs.iter().any(few) {
                 changed += this.change_some(random);
             }
             stop.store(true, Ordering::Relaxed);
