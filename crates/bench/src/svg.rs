@@ -1,6 +1,10 @@
 //! Plots as SVG: points and lines on logarithmic or linear axes, and bars.
 
+mod labels;
+
 use std::fmt::Write as _;
+
+use labels::Labels;
 
 const WIDTH: f64 = 720.0;
 const FONT: &str = "font-family=\"system-ui, sans-serif\"";
@@ -191,6 +195,7 @@ impl Plot {
         for series in &self.series {
             self.draw(&mut canvas, series, (&x, &y), &mut legend);
         }
+        self.name_points(&mut canvas, (&x, &y));
         Some(canvas.finish())
     }
 
@@ -233,21 +238,24 @@ impl Plot {
                 series.color
             );
         }
-        match places[..] {
-            [(x, y)] => {
-                // Where there is no room to the right, the label is on the left.
-                let (x, anchor) = if x > RIGHT - 170.0 {
-                    (x - 8.0, "end")
-                } else {
-                    (x + 8.0, "start")
-                };
-                canvas.label((x, y - 6.0), anchor, "", &series.label);
-            }
-            _ => {
-                let at = TOP + 12.0 + 18.0 * f64::from(*legend);
-                canvas.rectangle((LEFT + 12.0, at - 9.0), (10.0, 10.0), series.color);
-                canvas.label((LEFT + 28.0, at), "start", "", &series.label);
-                *legend += 1;
+        if places.len() != 1 {
+            let at = TOP + 12.0 + 18.0 * f64::from(*legend);
+            canvas.rectangle((LEFT + 12.0, at - 9.0), (10.0, 10.0), series.color);
+            canvas.label((LEFT + 28.0, at), "start", "", &series.label);
+            *legend += 1;
+        }
+    }
+
+    /// Labels of series of one point.
+    fn name_points(&self, canvas: &mut Canvas, (x, y): (&Mapping, &Mapping)) {
+        let place = |point: &(f64, f64)| (x.at(point.0), y.at(point.1));
+        let points = self.series.iter().flat_map(|series| &series.points);
+        let points: Vec<(f64, f64)> = points.map(place).collect();
+        let mut labels = Labels::new((LEFT, RIGHT), &points);
+        for series in &self.series {
+            if let [point] = &series.points[..] {
+                let anchor = labels.place(place(point), &series.label);
+                canvas.label(anchor.at, anchor.side, "", &series.label);
             }
         }
     }
