@@ -6,6 +6,10 @@
 //! Here it is a store, and a load that says whether anyone waits. Processors may perform the load
 //! first; who begins to wait just then is not woken. Therefore nobody waits for longer than
 //! [`LONGEST_WAIT`] without looking again.
+//!
+//! What takes it is still a locked instruction: half of what a commit of one site takes beyond the system call, 24 to 68 ns
+//! right after one on Sapphire Rapids, as it waits for the system's own stores. To do without, a thread would have to
+//! keep the lock between commits, and others to broadcast in order to get it.
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
