@@ -430,8 +430,11 @@ impl Ssa {
 
     #[inline]
     fn record(&mut self, block: Block, var: u32, value: Value) {
-        self.blocks[block.index()].known |= 1 << (var % 64);
-        self.table.insert(block, var, value);
+        let known = &mut self.blocks[block.index()].known;
+        let bit = 1 << (var % 64);
+        let is_new = *known & bit == 0;
+        *known |= bit;
+        self.table.insert(block, var, value, is_new);
     }
 
     /// What a variable of type `ty` holds where nothing defines it.

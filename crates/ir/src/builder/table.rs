@@ -1,6 +1,104 @@
-//! The hash table of variable definitions across blocks.
+//! The table of variable definitions across blocks.
 
-use crate::{Block, Value};
+use crate::{Block, EntityRef, Value};
+
+/// Definitions in a row: so many that it fills a cache line.
+const ROW: usize = 7;
+
+/// The first few definitions of a block. Blocks that are looked at together have been begun one soon after
+/// the other, and so have their rows.
+#[derive(Clone)]
+#[repr(align(64))]
+struct Row {
+    vars: [u32; ROW],
+    values: [u32; ROW],
+    len: u32,
+}
+
+const EMPTY_ROW: Row = Row {
+    vars: [0; ROW],
+    values: [0; ROW],
+    len: 0,
+};
+
+impl Row {
+    #[inline]
+    fn place(&self, var: u32) -> Option<usize> {
+        let vars = &self.vars[..ROW.min(self.len as usize)];
+        vars.iter().position(|&v| v == var)
+    }
+}
+
+const NO_ROW: u32 = u32::MAX;
+
+/// What is known about the value of a variable at the end of a block: a map from (block, variable), emptied
+/// without looking at what it holds.
+#[derive(Clone)]
+pub(super) struct DefTable {
+    /// The row of each block that has one, the others having [`NO_ROW`].
+    row_of: Vec<u32>,
+    rows: Vec<Row>,
+    /// What does not fit in rows.
+    rest: HashTable,
+}
+
+impl DefTable {
+    pub(super) fn new() -> Self {
+        Self {
+            row_of: Vec::new(),
+            rows: Vec::new(),
+            rest: HashTable::new(),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.row_of.clear();
+        self.rows.clear();
+        self.rest.clear();
+    }
+
+    #[inline]
+    pub(super) fn get(&self, block: Block, var: u32) -> Option<Value> {
+        let row = self.rows.get(*self.row_of.get(block.index())? as usize)?;
+        match row.place(var) {
+            Some(at) => Some(Value::from_u32(row.values[at])),
+            None if row.len as usize == ROW => self.rest.get(block, var),
+            None => None,
+        }
+    }
+
+    /// Set the value of `var` at the end of `block`. `is_new` if it certainly has none.
+    #[inline]
+    pub(super) fn insert(&mut self, block: Block, var: u32, value: Value, is_new: bool) {
+        let row = match self.row_of.get(block.index()) {
+            Some(&row) if row != NO_ROW => row,
+            _ => self.add_row(block),
+        };
+        let row = &mut self.rows[row as usize];
+        if !is_new && let Some(at) = row.place(var) {
+            row.values[at] = value.as_u32();
+            return;
+        }
+        let at = row.len as usize;
+        if at >= ROW {
+            self.rest.insert(block, var, value);
+            return;
+        }
+        row.vars[at] = var;
+        row.values[at] = value.as_u32();
+        row.len = at as u32 + 1;
+    }
+
+    fn add_row(&mut self, block: Block) -> u32 {
+        if self.row_of.len() <= block.index() {
+            self.row_of.resize(block.index() + 1, NO_ROW);
+        }
+        let row = self.rows.len() as u32;
+        self.row_of[block.index()] = row;
+        self.rows.push(EMPTY_ROW);
+        row
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Slot {
@@ -16,18 +114,17 @@ const EMPTY: Slot = Slot {
     generation: 0,
 };
 
-/// What is known about the value of a variable at the end of a block: an open-addressed map from
-/// (block, variable), emptied in constant time.
+/// An open-addressed map from (block, variable), emptied in constant time.
 #[derive(Clone)]
-pub(super) struct DefTable {
+struct HashTable {
     /// A power of two of them.
     slots: Vec<Slot>,
     len: usize,
     generation: u32,
 }
 
-impl DefTable {
-    pub(super) fn new() -> Self {
+impl HashTable {
+    fn new() -> Self {
         Self {
             slots: vec![EMPTY; 64],
             len: 0,
@@ -35,7 +132,7 @@ impl DefTable {
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    fn clear(&mut self) {
         self.len = 0;
         self.generation = self.generation.wrapping_add(1);
         if self.generation == 0 {
@@ -64,14 +161,14 @@ impl DefTable {
     }
 
     #[inline]
-    pub(super) fn get(&self, block: Block, var: u32) -> Option<Value> {
+    fn get(&self, block: Block, var: u32) -> Option<Value> {
         let slot = &self.slots[self.probe(Self::key(block, var))];
         (slot.generation == self.generation).then(|| Value::from_u32(slot.value))
     }
 
     /// Set the value of `var` at the end of `block`, whether it has one already or not.
     #[inline]
-    pub(super) fn insert(&mut self, block: Block, var: u32, value: Value) {
+    fn insert(&mut self, block: Block, var: u32, value: Value) {
         if self.len * 2 >= self.slots.len() {
             self.grow();
         }
@@ -108,13 +205,18 @@ mod tests {
         for round in 0..3 {
             for b in 0..50 {
                 for var in 0..40 {
-                    table.insert(Block::from_u32(b), var, Value::from_u32(b * 1000 + var));
+                    let value = Value::from_u32(b * 1000 + var);
+                    table.insert(Block::from_u32(b), var, value, true);
                 }
             }
-            table.insert(Block::from_u32(7), 7, Value::from_u32(round));
+            // One in a row, one in the rest, and a new one.
+            let known = [(7, 5), (7, 7), (50, 0)];
+            for (b, var) in known {
+                table.insert(Block::from_u32(b), var, Value::from_u32(round), false);
+            }
             for b in 0..50 {
                 for var in 0..40 {
-                    let want = if (b, var) == (7, 7) {
+                    let want = if known.contains(&(b, var)) {
                         round
                     } else {
                         b * 1000 + var
@@ -123,9 +225,14 @@ mod tests {
                     assert_eq!(got, Some(Value::from_u32(want)));
                 }
             }
-            assert_eq!(table.get(Block::from_u32(50), 0), None);
+            let new = table.get(Block::from_u32(50), 0);
+            assert_eq!(new, Some(Value::from_u32(round)));
+            assert_eq!(table.get(Block::from_u32(50), 1), None);
+            assert_eq!(table.get(Block::from_u32(51), 0), None);
             table.clear();
-            assert_eq!(table.get(Block::from_u32(7), 7), None);
+            for (b, var) in known {
+                assert_eq!(table.get(Block::from_u32(b), var), None);
+            }
         }
     }
 }
