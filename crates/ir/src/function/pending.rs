@@ -110,20 +110,11 @@ impl Function {
     /// Make every alias point at the value it finally stands for, then replace every operand
     /// that is an alias.
     pub(crate) fn resolve_all_aliases(&mut self) {
-        for v in 0..self.values.len() {
-            let root = self.resolve(Value::new(v));
-            let mut at = v;
-            while at != root.index() {
-                let data = &mut self.values[at];
-                debug_assert_eq!((data.bits >> 8) & 3, KIND_ALIAS);
-                at = std::mem::replace(&mut data.entity, root.as_u32()) as usize;
-            }
-        }
+        let aliases = self.shorten_aliases();
         let values = &self.values;
         let resolve = |v: &mut Value| {
-            let data = values[v.index()];
-            if (data.bits >> 8) & 3 == KIND_ALIAS {
-                *v = Value::from_u32(data.entity);
+            if aliases[v.index() / 64] >> (v.index() % 64) & 1 != 0 {
+                *v = Value::from_u32(values[v.index()].entity);
             }
         };
         for inst in &mut self.insts {
@@ -145,5 +136,27 @@ impl Function {
         for attr in &self.site_attrs {
             self.lists.for_each_mut(attr.observe, resolve);
         }
+    }
+
+    /// Make every alias point at the value it finally stands for.
+    ///
+    /// A bit for each value that is an alias: operands are looked up in a table that stays in the cache,
+    /// however many values there are.
+    fn shorten_aliases(&mut self) -> Vec<u64> {
+        let mut aliases = vec![0; self.values.len().div_ceil(64)];
+        for v in 0..self.values.len() {
+            if (self.values[v].bits >> 8) & 3 != KIND_ALIAS {
+                continue;
+            }
+            aliases[v / 64] |= 1 << (v % 64);
+            let root = self.resolve(Value::new(v));
+            let mut at = v;
+            while at != root.index() {
+                let data = &mut self.values[at];
+                debug_assert_eq!((data.bits >> 8) & 3, KIND_ALIAS);
+                at = std::mem::replace(&mut data.entity, root.as_u32()) as usize;
+            }
+        }
+        aliases
     }
 }
