@@ -7,7 +7,10 @@
 //! are merged, so that loops nest. On reducible control flow laid out with contiguous loops these
 //! are the natural loops; on other graphs they cover more blocks, never fewer.
 
-use nopal_ir::{Block, EntityRef, Function, Inst, InstData, Opcode, Type, Value, ValueDef};
+use core::ops::Range;
+use nopal_ir::{
+    Block, BlockCall, EntityRef, Function, Inst, InstData, Opcode, Type, Value, ValueDef,
+};
 
 /// No loop.
 pub(crate) const NO_LOOP: u32 = u32::MAX;
@@ -15,6 +18,8 @@ pub(crate) const NO_LOOP: u32 = u32::MAX;
 pub(crate) const NO_POS: u32 = u32::MAX;
 /// How many exits of a loop are remembered.
 const MAX_EXITS: u32 = 8;
+/// Program points from one entry of [`Analysis::calls_before`] to the next.
+const CALLS_STEP: u32 = 32;
 
 /// What is known about a value.
 #[derive(Clone, Copy, Default)]
@@ -27,6 +32,15 @@ pub(crate) struct ValueInfo {
     pub(crate) def: u32,
     /// Last program point at which the value is live; a loop that it is live through counts whole.
     pub(crate) end: u32,
+}
+
+impl ValueInfo {
+    fn defined_at(point: u32) -> Self {
+        ValueInfo {
+            def: point,
+            ..Default::default()
+        }
+    }
 }
 
 /// A loop: a stretch of blocks in the order of [`Analysis::order`].
@@ -54,6 +68,14 @@ pub(crate) struct Loop {
     pub(crate) num_exits: u32,
 }
 
+/// An edge out of a block.
+#[derive(Clone, Copy)]
+pub(crate) struct Succ {
+    /// Position of the block it leads to.
+    pub(crate) to: u32,
+    pub(crate) edge: BlockCall,
+}
+
 /// Facts about a function, and the memory to hold them.
 #[derive(Default)]
 pub(crate) struct Analysis {
@@ -61,6 +83,11 @@ pub(crate) struct Analysis {
     pub(crate) order: Vec<Block>,
     /// Position of each block in `order`, or [`NO_POS`].
     pub(crate) pos: Vec<u32>,
+    /// The edges out of the block at each position, in operand order: those of one position after those of
+    /// the one before.
+    pub(crate) succs: Vec<Succ>,
+    /// Where in `succs` the edges of each position begin, and at the end where the last ones end.
+    first_succ: Vec<u32>,
     /// Innermost natural loop of each position, or [`NO_LOOP`]: blocks on a stretch from which its
     /// header cannot be reached again do not count.
     pub(crate) loop_of: Vec<u32>,
@@ -73,6 +100,10 @@ pub(crate) struct Analysis {
     /// The value that holds the same bits in a register: the value itself unless it is an alias
     /// or an extension or reduction that needs no instruction.
     pub(crate) repr: Vec<Value>,
+    /// The values that are constants.
+    pub(crate) constants: Vec<Value>,
+    /// The first result of each call without handlers that has one.
+    pub(crate) call_results: Vec<Value>,
     /// Number of memory effects before each instruction, wrapping; only compared within a block.
     pub(crate) color: Vec<u32>,
     /// For each loop, the values used in it and defined before it, with the weight of their uses: one
@@ -84,6 +115,8 @@ pub(crate) struct Analysis {
     use_marks: Vec<u32>,
     /// Program points of the calls that clobber registers, ascending.
     pub(crate) calls: Vec<u32>,
+    /// How many of them come before each program point that is a multiple of [`CALLS_STEP`].
+    calls_before: Vec<u32>,
     /// Up to [`MAX_EXITS`] exit targets for each loop.
     exits: Vec<Block>,
     /// Program point of the start of each position.
@@ -107,12 +140,43 @@ impl Analysis {
         if !self.order_as_filled(func) {
             self.reverse_postorder(func);
         }
+        self.first_succ.push(self.succs.len() as u32);
+        for succ in &mut self.succs {
+            succ.to = self.pos[succ.to as usize];
+        }
+    }
+
+    /// Append a block to the order, with the edges out of it. These lead to blocks, not to positions, until
+    /// all have one.
+    fn append(&mut self, func: &Function, block: Block) {
+        self.pos[block.index()] = self.order.len() as u32;
+        self.order.push(block);
+        self.first_succ.push(self.succs.len() as u32);
+        let term = func
+            .terminator(block)
+            .expect("a block ends with a terminator");
+        func.for_each_edge(term, |edge| {
+            let to = func.block_call(edge).block.as_u32();
+            self.succs.push(Succ { to, edge });
+        });
+    }
+
+    /// The edges out of the block at a position are these in [`Analysis::succs`].
+    #[inline]
+    pub(crate) fn succs_of(&self, pos: usize) -> Range<usize> {
+        self.first_succ[pos] as usize..self.first_succ[pos + 1] as usize
+    }
+
+    fn clear_order(&mut self) {
+        self.order.clear();
+        self.succs.clear();
+        self.first_succ.clear();
     }
 
     /// Keep the order of the front end. False if some block has no predecessor before it.
     fn order_as_filled(&mut self, func: &Function) -> bool {
         const REACHED: u32 = u32::MAX - 1;
-        self.order.clear();
+        self.clear_order();
         self.pos.clear();
         self.pos.resize(func.num_blocks(), NO_POS);
         let Some(&entry) = func.layout().first() else {
@@ -123,17 +187,14 @@ impl Analysis {
             if self.pos[block.index()] != REACHED {
                 continue;
             }
-            self.pos[block.index()] = self.order.len() as u32;
-            self.order.push(block);
-            let term = func
-                .terminator(block)
-                .expect("a block ends with a terminator");
-            func.for_each_edge(term, |edge| {
-                let at = &mut self.pos[func.block_call(edge).block.index()];
+            let first = self.succs.len();
+            self.append(func, block);
+            for succ in &self.succs[first..] {
+                let at = &mut self.pos[succ.to as usize];
                 if *at == NO_POS {
                     *at = REACHED;
                 }
-            });
+            }
         }
         // A block that was reached only after its turn in the layout has no position yet.
         self.pos.iter().all(|&p| p != REACHED)
@@ -141,8 +202,9 @@ impl Analysis {
 
     fn reverse_postorder(&mut self, func: &Function) {
         const VISITED: u32 = u32::MAX - 1;
-        self.order.clear();
+        self.clear_order();
         self.pos.fill(NO_POS);
+        let mut postorder = Vec::new();
         self.stack.clear();
         let entry = func.layout()[0];
         self.pos[entry.index()] = VISITED;
@@ -169,13 +231,12 @@ impl Analysis {
                 }
                 None => {
                     self.stack.pop();
-                    self.order.push(block);
+                    postorder.push(block);
                 }
             }
         }
-        self.order.reverse();
-        for (i, &block) in self.order.iter().enumerate() {
-            self.pos[block.index()] = i as u32;
+        for block in postorder.into_iter().rev() {
+            self.append(func, block);
         }
     }
 
@@ -195,22 +256,19 @@ impl Analysis {
             let data = func.block(block);
             point += data.end - data.first + 1;
             let term_point = point - 1;
-            let term = func
-                .terminator(block)
-                .expect("a block ends with a terminator");
-            func.for_each_edge(term, |edge| {
-                let to = self.pos[func.block_call(edge).block.index()] as usize;
+            for succ in &self.succs[self.succs_of(p)] {
+                let to = succ.to as usize;
                 self.first_pred[to] = self.first_pred[to].min(term_point);
                 if to <= p {
                     self.marks[to] = self.marks[to].max(p as u32 + 1);
                 }
-            });
+            }
         }
         self.points.push(point);
         self.nest_loops();
         self.number_loops();
-        self.find_natural_loops(func);
-        self.find_exits(func);
+        self.find_natural_loops();
+        self.find_exits();
     }
 
     /// A stretch that begins inside another and ends after it lengthens that one.
@@ -274,27 +332,22 @@ impl Analysis {
 
     /// Assign blocks to natural loops, from the last block to the first: a block is in a loop if
     /// one of its successors is, or is the header.
-    fn find_natural_loops(&mut self, func: &Function) {
+    fn find_natural_loops(&mut self) {
         self.loop_of.clear();
         self.loop_of.resize(self.order.len(), NO_LOOP);
         if self.loops.is_empty() {
             return;
         }
         for p in (0..self.order.len()).rev() {
-            let term = func
-                .terminator(self.order[p])
-                .expect("a block ends with a terminator");
             // A header is in the loop it heads.
             let own = self.stretch_of[p];
             let heads = own != NO_LOOP && self.loops[own as usize].first == p as u32;
             let mut inside = if heads { own } else { NO_LOOP };
-            func.for_each_edge(term, |edge| {
-                let to = self.pos[func.block_call(edge).block.index()];
-                inside = Self::inner(inside, self.seen_from(p as u32, to));
-            });
-            func.for_each_edge(term, |edge| {
-                let to = self.pos[func.block_call(edge).block.index()];
-                let seen = self.seen_from(p as u32, to);
+            for succ in &self.succs[self.succs_of(p)] {
+                inside = Self::inner(inside, self.seen_from(p as u32, succ.to));
+            }
+            for n in self.succs_of(p) {
+                let seen = self.seen_from(p as u32, self.succs[n].to);
                 let mut l = inside;
                 // The edge leaves every loop it does not stay in; what it reaches is around them.
                 while l != seen && l != NO_LOOP && (seen == NO_LOOP || l > seen) {
@@ -304,7 +357,7 @@ impl Analysis {
                     }
                     l = self.loops[l as usize].outer;
                 }
-            });
+            }
             self.loop_of[p] = inside;
         }
         for l in 0..self.loops.len() {
@@ -332,7 +385,7 @@ impl Analysis {
         l
     }
 
-    fn find_exits(&mut self, func: &Function) {
+    fn find_exits(&mut self) {
         self.exits.clear();
         self.exits
             .resize(self.loops.len() * MAX_EXITS as usize, Block::from_u32(0));
@@ -343,12 +396,9 @@ impl Analysis {
             if self.loop_of[p] == NO_LOOP {
                 continue;
             }
-            let term = func
-                .terminator(self.order[p])
-                .expect("a block ends with a terminator");
-            func.for_each_edge(term, |edge| {
-                let target = func.block_call(edge).block;
-                let to = self.pos[target.index()];
+            for n in self.succs_of(p) {
+                let to = self.succs[n].to;
+                let target = self.order[to as usize];
                 let mut l = self.loop_of[p];
                 while l != NO_LOOP {
                     if self.contains(l, to) {
@@ -363,7 +413,7 @@ impl Analysis {
                     }
                     l = info.parent;
                 }
-            });
+            }
         }
     }
 
@@ -384,12 +434,11 @@ impl Analysis {
 
     /// One walk over all instructions: uses, extents, effects, aliases, calls.
     fn scan_values(&mut self, func: &Function) {
-        self.values.clear();
-        self.values.resize(func.num_values(), ValueInfo::default());
+        // Each entry is written where the value or the instruction is met, before it is read.
+        make_room(&mut self.values, func.num_values());
+        make_room(&mut self.color, func.num_insts());
         self.repr.clear();
         self.repr.extend((0..func.num_values()).map(Value::new));
-        self.color.clear();
-        self.color.resize(func.num_insts(), 0);
         self.outer_uses.clear();
         self.open_uses.clear();
         if !self.loops.is_empty() {
@@ -397,6 +446,8 @@ impl Analysis {
                 .resize(func.num_values().max(self.use_marks.len()), 0);
         }
         self.calls.clear();
+        self.constants.clear();
+        self.call_results.clear();
         let mut color = 0u32;
         let mut next_loop = 0;
         for p in 0..self.order.len() {
@@ -411,7 +462,7 @@ impl Analysis {
             }
             let mut point = self.points[p];
             for v in func.block_params(block) {
-                self.values[v.index()].def = point;
+                self.values[v.index()] = ValueInfo::defined_at(point);
             }
             let loop_id = self.loop_of[p];
             for inst in func.block_insts(block) {
@@ -424,21 +475,39 @@ impl Analysis {
                 let opcode = func.opcode(inst);
                 if opcode.is_call() {
                     color = color.wrapping_add(1);
+                    self.note_call_result(func, inst);
                     if clobbers_registers(func, inst) {
                         self.calls.push(point);
                         self.note_call(loop_id);
                     }
                 } else if opcode.has_side_effect() {
                     color = color.wrapping_add(1);
+                } else if let InstData::UnaryImm { .. }
+                | InstData::UnaryIeee32 { .. }
+                | InstData::UnaryIeee64 { .. } = func.inst(inst)
+                {
+                    self.constants.push(func.first_result(inst));
                 }
                 for v in func.inst_results(inst) {
-                    self.values[v.index()].def = point;
+                    self.values[v.index()] = ValueInfo::defined_at(point);
                 }
             }
             let mut l = self.stretch_of[p];
             while l != NO_LOOP && self.loops[l as usize].end == p as u32 + 1 {
                 self.close_uses(l);
                 l = self.loops[l as usize].outer;
+            }
+        }
+        self.count_calls();
+    }
+
+    /// Count the calls before every so many program points, as far as there are calls.
+    fn count_calls(&mut self) {
+        self.calls_before.clear();
+        for (before, &point) in self.calls.iter().enumerate() {
+            let steps = (point / CALLS_STEP) as usize + 1;
+            if self.calls_before.len() < steps {
+                self.calls_before.resize(steps, before as u32);
             }
         }
     }
@@ -465,6 +534,7 @@ impl Analysis {
         };
         if free {
             self.repr[result.index()] = self.resolve(func, arg);
+            self.values[result.index()] = ValueInfo::default();
         }
         free
     }
@@ -555,6 +625,12 @@ impl Analysis {
         }
     }
 
+    fn note_call_result(&mut self, func: &Function, inst: Inst) {
+        if let InstData::Call { .. } | InstData::CallIndirect { .. } = func.inst(inst) {
+            self.call_results.extend(func.inst_results(inst).next());
+        }
+    }
+
     fn note_call(&mut self, mut l: u32) {
         while l != NO_LOOP && !self.loops[l as usize].has_call {
             self.loops[l as usize].has_call = true;
@@ -565,8 +641,13 @@ impl Analysis {
     /// Whether a call lies inside the extent of `v`.
     pub(crate) fn crosses_call(&self, v: Value) -> bool {
         let info = &self.values[v.index()];
-        let at = self.calls.partition_point(|&c| c <= info.def);
-        self.calls.get(at).is_some_and(|&c| c < info.end)
+        let Some(&before) = self.calls_before.get((info.def / CALLS_STEP) as usize) else {
+            return false;
+        };
+        let mut after = self.calls[before as usize..].iter();
+        after
+            .find(|&&c| c > info.def)
+            .is_some_and(|&c| c < info.end)
     }
 
     /// Depth of the innermost loop at a position.
@@ -583,13 +664,19 @@ impl Analysis {
         self.points[pos as usize] + inst.as_u32() - first + 1
     }
 
-    /// The stretch during which a stack cell that holds `v` must not hold anything else: twice the
-    /// program point, plus one where a result is written. The cell of a block parameter is
-    /// written on the edges that lead to the block.
-    pub(crate) fn cell_extent(&self, func: &Function, v: Value) -> (u32, u32) {
+    /// The program point of the terminator of the block at a position.
+    pub(crate) fn branch_point(&self, pos: usize) -> u32 {
+        self.points[pos + 1] - 1
+    }
+
+    /// Two stretches, in twice the program points, plus one where a result is written and where the last
+    /// use reads: in which `v` is needed, and during which a stack cell that holds it must not hold anything else. The
+    /// cell of a block parameter is written on the edges that lead to the block.
+    pub(crate) fn extents(&self, func: &Function, v: Value) -> [(u32, u32); 2] {
         let info = &self.values[v.index()];
+        let last = info.end.max(info.def);
         let ValueDef::Param(block, _) = func.value_def(v) else {
-            return (2 * info.def + 1, 2 * info.end.max(info.def) + 1);
+            return [(2 * info.def + 1, 2 * last + 1); 2];
         };
         let pos = self.pos[block.index()];
         let start = self.first_pred[pos as usize].min(info.def);
@@ -597,25 +684,22 @@ impl Analysis {
             l if l != NO_LOOP && self.loops[l as usize].first == pos => {
                 self.loops[l as usize].end_point.max(info.end)
             }
-            _ => info.end.max(info.def),
+            _ => last,
         };
-        (2 * start, 2 * end + 1)
-    }
-
-    /// The stretch in which `v` is needed: twice the program point, plus one where a result is written
-    /// and where the last use reads.
-    pub(crate) fn live_extent(&self, func: &Function, v: Value) -> (u32, u32) {
-        let info = &self.values[v.index()];
-        let written = match func.value_def(v) {
-            ValueDef::Param(..) => 2 * info.def,
-            _ => 2 * info.def + 1,
-        };
-        (written, 2 * info.end.max(info.def) + 1)
+        [(2 * info.def, 2 * last + 1), (2 * start, 2 * end + 1)]
     }
 
     /// Whether the value was defined before loop `l`.
     pub(crate) fn defined_before(&self, v: Value, l: u32) -> bool {
         self.values[v.index()].def < self.loops[l as usize].first_point
+    }
+}
+
+/// Make `table` have at least `len` entries, whatever they are.
+fn make_room<T: Clone + Default>(table: &mut Vec<T>, len: usize) {
+    if table.len() < len {
+        table.clear();
+        table.resize(len, T::default());
     }
 }
 

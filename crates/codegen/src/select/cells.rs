@@ -23,26 +23,32 @@ impl Cells {
         slots: &Slots<'_>,
         coalescing: &mut Coalescing,
         copied: impl Fn(SlotCopy) -> [u32; 2],
-        late: impl Iterator<Item = (u32, u32)> + Clone,
+        late: &[(u32, u32)],
         frame: &mut Frame,
     ) {
-        let class = coalescing.classes(slots, copied, late.clone());
+        let live = coalescing.live_for(slots.values.len());
         self.extents.clear();
         self.extents.reserve_exact(slots.values.len());
         self.active.clear();
         self.free.clear();
         for (slot, &v) in slots.values.iter().enumerate() {
-            let (start, end) = if v == NO_VALUE {
-                (0, u32::MAX)
-            } else {
-                slots.an.cell_extent(slots.func, v)
+            let [needed, (start, end)] = match v {
+                NO_VALUE => [(0, u32::MAX); 2],
+                v => slots.an.extents(slots.func, v),
             };
+            live.push(needed);
             self.extents.push((start, end, slot as u32));
         }
-        for (slot, point) in late {
-            let end = &mut self.extents[slot as usize].1;
-            *end = (*end).max(2 * point + 1);
+        for &(slot, point) in late {
+            let last = 2 * point + 1;
+            for end in [
+                &mut live[slot as usize].1,
+                &mut self.extents[slot as usize].1,
+            ] {
+                *end = (*end).max(last);
+            }
         }
+        let class = coalescing.classes(slots, copied);
         // A class needs its cell from the first to the last need of its slots.
         for (slot, &class) in class.iter().enumerate() {
             let (start, end, _) = self.extents[slot];

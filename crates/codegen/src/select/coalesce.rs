@@ -4,8 +4,8 @@
 //! In a function with more values than registers that merges them often (a state machine, an
 //! interpreter) such copies would be most of the code.
 
-use super::{INCOMING, NO_SLOT, NO_VALUE, ValState};
-use crate::analyze::Analysis;
+use super::{INCOMING, NO_SLOT, ValState};
+use crate::analyze::{Analysis, Succ};
 use nopal_ir::{BlockCall, EntityRef, Function, Value, ValueDef};
 
 /// Slots that share a cell, at most: the work for each copy is bounded by it.
@@ -39,8 +39,7 @@ pub(super) struct Coalescing {
     /// The slot that stands for the class of each.
     class: Vec<u32>,
     size: Vec<u8>,
-    /// For each slot, the stretch in which its value is needed: twice the program point, plus one
-    /// where a result is written or the last use reads.
+    /// For each slot, the stretch in which its value is needed.
     live: Vec<(u32, u32)>,
     /// The edges into each block, block by block in layout order.
     edges_in: Vec<EdgeIn>,
@@ -58,13 +57,20 @@ pub(super) struct Slots<'a> {
 }
 
 impl Coalescing {
+    /// The stretch in which the value of each slot is needed, to be listed before [`Coalescing::classes`]: twice
+    /// the program point, plus one where a result is written or the last use reads.
+    pub(super) fn live_for(&mut self, slots: usize) -> &mut Vec<(u32, u32)> {
+        self.live.clear();
+        self.live.reserve_exact(slots);
+        &mut self.live
+    }
+
     /// Form classes of slots. Gives, for each slot, the one that stands for its class. `copied` are the
-    /// destination and source of a copy, `late` slots that are read as late as at a program point.
+    /// destination and source of a copy.
     pub(super) fn classes(
         &mut self,
         slots: &Slots<'_>,
         copied: impl Fn(SlotCopy) -> [u32; 2],
-        late: impl Iterator<Item = (u32, u32)>,
     ) -> &[u32] {
         let n = slots.values.len() as u32;
         self.class.clear();
@@ -76,15 +82,6 @@ impl Coalescing {
         self.next.extend(0..n);
         self.size.clear();
         self.size.resize(n as usize, 1);
-        self.live.clear();
-        self.live.extend(slots.values.iter().map(|&v| match v {
-            NO_VALUE => (0, u32::MAX),
-            v => slots.an.live_extent(slots.func, v),
-        }));
-        for (slot, point) in late {
-            let end = &mut self.live[slot as usize].1;
-            *end = (*end).max(2 * point + 1);
-        }
         self.collect_edges(slots);
         let mut copies = core::mem::take(&mut self.copies);
         copies.sort_unstable_by_key(|c| (core::cmp::Reverse(c.depth), c.inst));
@@ -98,22 +95,12 @@ impl Coalescing {
 
     /// List the edges into each block, by a counting sort.
     fn collect_edges(&mut self, slots: &Slots<'_>) {
-        let Slots { func, an, .. } = *slots;
-        let for_each_edge = |f: &mut dyn FnMut(usize, EdgeIn)| {
-            for (pos, &block) in an.order.iter().enumerate() {
-                let Some(term) = func.terminator(block) else {
-                    continue;
-                };
-                let point = an.point(func, pos as u32, term);
-                func.for_each_edge(term, |edge| {
-                    let to = an.pos[func.block_call(edge).block.index()] as usize;
-                    f(to, EdgeIn { point, edge });
-                });
-            }
-        };
+        let an = slots.an;
         self.first_edge.clear();
         self.first_edge.resize(an.order.len() + 1, 0);
-        for_each_edge(&mut |to, _| self.first_edge[to] += 1);
+        for succ in &an.succs {
+            self.first_edge[succ.to as usize] += 1;
+        }
         let mut end = 0;
         for count in &mut self.first_edge {
             end += *count;
@@ -126,10 +113,14 @@ impl Coalescing {
         self.edges_in.clear();
         self.edges_in.resize(end as usize, nowhere);
         // Filling from the end of each block's part leaves in `first_edge` where it begins.
-        for_each_edge(&mut |to, edge| {
-            self.first_edge[to] -= 1;
-            self.edges_in[self.first_edge[to] as usize] = edge;
-        });
+        for pos in 0..an.order.len() {
+            let point = an.branch_point(pos);
+            for &Succ { to, edge } in &an.succs[an.succs_of(pos)] {
+                let first = &mut self.first_edge[to as usize];
+                *first -= 1;
+                self.edges_in[*first as usize] = EdgeIn { point, edge };
+            }
+        }
     }
 
     /// Put two slots in one class, if no members of their classes conflict.

@@ -189,6 +189,8 @@ pub(crate) struct Scratch {
     /// Values that are read after their last use, at the program point of the instruction into
     /// which that use is merged.
     late_uses: Vec<(Value, u32)>,
+    /// The same for slots.
+    late_slots: Vec<(u32, u32)>,
     late_chunks: Vec<Chunk>,
     edge_moves: [Vec<Move>; 2],
     table_labels: Vec<Label>,
@@ -348,24 +350,13 @@ impl<'a, I: Isa> Selector<'a, I> {
 
     /// Constants are made where they are needed; results of calls are hinted to where they come back.
     fn mark_definitions(&mut self) {
-        for &block in &self.an.order {
-            for inst in self.func.block_insts(block) {
-                match self.func.inst(inst) {
-                    InstData::UnaryImm { .. }
-                    | InstData::UnaryIeee32 { .. }
-                    | InstData::UnaryIeee64 { .. } => {
-                        self.s.vals[self.func.first_result(inst).index()].constant = true;
-                    }
-                    InstData::Call { .. } | InstData::CallIndirect { .. } => {
-                        if let Some(v) = self.func.inst_results(inst).next() {
-                            let class = Self::class(self.func.value_type(v));
-                            let r = I::result_regs(class)[0];
-                            self.s.vals[v.index()].hint = r.index() as u8;
-                        }
-                    }
-                    _ => {}
-                }
-            }
+        for v in &self.an.constants {
+            self.s.vals[v.index()].constant = true;
+        }
+        for &v in &self.an.call_results {
+            let class = Self::class(self.func.value_type(v));
+            let r = I::result_regs(class)[0];
+            self.s.vals[v.index()].hint = r.index() as u8;
         }
     }
 
@@ -601,6 +592,7 @@ impl<'a, I: Isa> Selector<'a, I> {
             coalescing,
             slot_values,
             late_uses,
+            late_slots,
             vals,
             ..
         } = self.s;
@@ -610,14 +602,15 @@ impl<'a, I: Isa> Selector<'a, I> {
             vals,
             values: slot_values,
         };
-        let late = late_uses.iter().filter_map(|&(v, point)| {
+        late_slots.clear();
+        late_slots.extend(late_uses.iter().filter_map(|&(v, point)| {
             let slot = vals[v.index()].slot;
             (slot != NO_SLOT && slot & INCOMING == 0).then_some((slot, point))
-        });
+        }));
         let frame = &mut self.out.frame;
         let insts = &mut self.out.insts;
         let copied = |copy: coalesce::SlotCopy| I::copied_slots(&insts[copy.inst as usize]);
-        cells.colour(&slots, coalescing, copied, late, frame);
+        cells.colour(&slots, coalescing, copied, late_slots, frame);
         for copy in coalescing.copies.drain(..) {
             let inst = &mut insts[copy.inst as usize];
             let [dst, src] = I::copied_slots(inst).map(|slot| frame.spill_cells[slot as usize]);
