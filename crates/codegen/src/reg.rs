@@ -160,6 +160,12 @@ impl RegSet {
         self.0.count_ones()
     }
 
+    /// How many registers of the set have lower indices than `r`.
+    #[inline]
+    pub(crate) const fn rank(self, r: PReg) -> u32 {
+        (self.0 & ((1 << r.0) - 1)).count_ones()
+    }
+
     /// The register with the lowest index.
     #[inline]
     pub const fn first(self) -> Option<PReg> {

@@ -39,9 +39,21 @@ pub(crate) struct Machine {
 ///
 /// If it has values that no register can hold.
 pub(crate) fn needed(func: &Function, machine: Machine) -> Result<bool, CodegenError> {
-    let mut needed = false;
+    // Which types there are, a bit for each.
+    let mut types = [0u64; 4];
     for n in 0..func.num_values() {
-        let ty = func.value_type(Value::new(n));
+        let raw = func.value_type(Value::new(n)).raw();
+        types[usize::from(raw >> 6)] |= 1 << (raw & 63);
+    }
+    let mut needed = false;
+    let present = types.into_iter().enumerate().flat_map(|(word, mut bits)| {
+        core::iter::from_fn(move || {
+            let bit = (bits != 0).then(|| bits.trailing_zeros())?;
+            bits &= bits - 1;
+            Some(Type::from_raw(64 * word as u8 + bit as u8))
+        })
+    });
+    for ty in present {
         if ty.is_vector() || matches!(ty, Type::F16 | Type::F128) {
             let kind = if ty.is_vector() {
                 "vector type"

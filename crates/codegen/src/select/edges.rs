@@ -7,12 +7,14 @@ use crate::checker::Note;
 use crate::label::Label;
 use crate::selected::{Chunk, reserve};
 use crate::{PReg, RegClass, RegSet};
-use nopal_ir::{Block, BlockCall, EntityRef, JumpTable, Value, ValueDef};
+use nopal_ir::{Block, BlockCall, EntityRef, JumpTable, Type, Value, ValueDef};
 
 /// Which value each register holds at the top of a block. Values in slots are not listed.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct EntryState {
     pub(super) regs: RegSet,
+    /// Those that hold parameters of the block.
+    pub(super) params: RegSet,
     /// Index of the value in the first register; those in the others follow in register order.
     pub(super) start: u32,
 }
@@ -40,24 +42,36 @@ pub(crate) struct CondBranch {
     pub(crate) target: Label,
 }
 
+/// List a move, unless it is from a place to itself.
+pub(super) fn add_move(moves: &mut Vec<Move>, dst: Loc, src: Loc, ty: Type) {
+    if dst != src {
+        moves.push(Move { dst, src, ty });
+    }
+}
+
 impl<I: Isa> Selector<'_, I> {
     pub(super) fn start_empty(&mut self) {
         debug_assert!(self.s.vals.iter().all(|v| v.reg == NO_REG));
     }
 
-    /// Remember what the registers hold.
-    pub(super) fn record_state(&mut self) -> EntryState {
+    /// Remember what the registers hold at the top of `block`, the current one.
+    pub(super) fn save_entry_state(&mut self, block: Block) {
         let regs = self.all.minus(self.free);
         let pool = &mut self.s.entry_pool;
         let start = pool.len();
         reserve(pool, regs.len() as usize);
         pool.extend(regs.iter().map(|r| self.value_in[r.index()]));
-        let start = start as u32;
-        EntryState { regs, start }
-    }
-
-    pub(super) fn save_entry_state(&mut self) {
-        self.s.entries[self.pos as usize] = self.record_state();
+        let mut params = RegSet::EMPTY;
+        for p in self.func.block_params(block) {
+            if let Some(r) = self.reg_of(p) {
+                params.insert(r);
+            }
+        }
+        self.s.entries[self.pos as usize] = EntryState {
+            regs,
+            params,
+            start: start as u32,
+        };
     }
 
     /// Calls `f` with every register and value of a state.
@@ -96,10 +110,10 @@ impl<I: Isa> Selector<'_, I> {
         matches!(self.func.value_def(v), ValueDef::Param(b, _) if b == block)
     }
 
-    /// Let every value of the state that is not a parameter of `block` live in its register.
-    fn adopt(&mut self, state: EntryState, block: Block) {
+    /// Let every value of the state that is not a parameter of its block live in its register.
+    fn adopt(&mut self, state: EntryState) {
         self.for_each_in(state, |cx, r, v| {
-            if !cx.is_param_of(v, block) {
+            if !state.params.contains(r) {
                 cx.assign(v, r);
             }
         });
@@ -109,7 +123,7 @@ impl<I: Isa> Selector<'_, I> {
     /// registers of the present state allow; what remains becomes moves on the edge.
     fn reconcile(&mut self, state: EntryState, block: Block, moves: &mut Vec<Move>) {
         self.for_each_in(state, |cx, r, v| {
-            if cx.is_param_of(v, block) {
+            if state.params.contains(r) {
                 return;
             }
             let ty = cx.func.value_type(v);
@@ -124,11 +138,7 @@ impl<I: Isa> Selector<'_, I> {
                 }
             }
             let src = cx.source(v);
-            moves.push(Move {
-                dst: Loc::Reg(r),
-                src,
-                ty,
-            });
+            add_move(moves, Loc::Reg(r), src, ty);
         });
     }
 
@@ -165,17 +175,17 @@ impl<I: Isa> Selector<'_, I> {
     ) {
         let call = self.func.block_call(edge);
         let func = self.func;
-        // Registers of parameters, by a scan of the state: parameters in registers are few.
+        // Registers of parameters, by a scan of the state: they are few.
         let mut arrives = core::mem::take(&mut self.s.param_regs);
         arrives.clear();
         arrives.resize(func.lists.len(call.args), NO_REG);
-        self.for_each_in(state, |cx, r, v| {
-            if let ValueDef::Param(b, num) = cx.func.value_def(v)
-                && b == call.block
-            {
+        for r in state.params.iter() {
+            let i = state.regs.rank(r);
+            let v = self.s.entry_pool[(state.start + i) as usize];
+            if let ValueDef::Param(_, num) = func.value_def(v) {
                 arrives[num as usize] = r.index() as u8;
             }
-        });
+        }
         let latch = self.an.pos[call.block.index()] <= self.pos;
         for (i, (p, a)) in func
             .block_params(call.block)
@@ -199,6 +209,11 @@ impl<I: Isa> Selector<'_, I> {
 
     /// Let arguments that have no home yet live where the parameters are expected.
     fn coalesce(&mut self, edge: BlockCall, state: EntryState) {
+        let to = self.an.pos[self.func.block_call(edge).block.index()];
+        if state.params.is_empty() && to > self.pos {
+            // All parameters are expected in their slots, which they have, or not at all.
+            return;
+        }
         self.for_each_argument(edge, state, |cx, loc, a| {
             if let Loc::Reg(r) = loc
                 && cx.s.vals[a.index()].reg == NO_REG
@@ -225,7 +240,7 @@ impl<I: Isa> Selector<'_, I> {
             }
             let src = cx.source(a);
             let ty = cx.func.value_type(a);
-            moves.push(Move { dst, src, ty });
+            add_move(moves, dst, src, ty);
         });
     }
 
@@ -238,7 +253,7 @@ impl<I: Isa> Selector<'_, I> {
         let block = self.func.block_call(dest).block;
         let (state, label) = self.target(block);
         self.begin_chunk();
-        self.adopt(state, block);
+        self.adopt(state);
         self.coalesce(dest, state);
         let mut moves = core::mem::take(&mut self.s.edge_moves[0]);
         moves.clear();
@@ -247,7 +262,7 @@ impl<I: Isa> Selector<'_, I> {
             self.emit(I::jump(label));
         }
         let free = self.free_on_edge(state);
-        self.parallel_move(&mut moves, free);
+        self.distinct_moves(&mut moves, free);
         self.note(|| Note::Edge(dest));
         self.s.edge_moves[0] = moves;
     }
@@ -264,13 +279,12 @@ impl<I: Isa> Selector<'_, I> {
         let other = 1 - first;
         let mut moves = core::mem::take(&mut self.s.edge_moves);
         moves.iter_mut().for_each(Vec::clear);
-        self.adopt(targets[first].0, blocks[first]);
+        self.adopt(targets[first].0);
         self.coalesce(dests[first], targets[first].0);
         self.reconcile(targets[other].0, blocks[other], &mut moves[other]);
         self.coalesce(dests[other], targets[other].0);
         for i in [first, other] {
             self.argument_moves(dests[i], targets[i].0, &mut moves[i]);
-            moves[i].retain(|m| m.dst != m.src);
         }
         self.emit_brif(cond, dests, targets, depths, &mut moves);
         self.s.edge_moves = moves;
@@ -316,7 +330,7 @@ impl<I: Isa> Selector<'_, I> {
             self.emit(I::jump(targets[below].1));
         }
         let free = self.free_on_edge(targets[below].0);
-        self.parallel_move(&mut moves[below], free);
+        self.distinct_moves(&mut moves[below], free);
         self.note(|| Note::Edge(dests[below]));
         let invert = taken == 1;
         I::lower_cond_branch(
@@ -337,14 +351,14 @@ impl<I: Isa> Selector<'_, I> {
         &mut self,
         label: Label,
         to: Label,
-        moves: &mut Vec<Move>,
+        moves: &mut [Move],
         free: RegSet,
         edge: BlockCall,
     ) {
         let outer = core::mem::replace(&mut self.chunk_label, label);
         let start = self.out.insts.len() as u32;
         self.emit(I::jump(to));
-        self.parallel_move(moves, free);
+        self.distinct_moves(moves, free);
         self.note(|| Note::Edge(edge));
         self.chunk_label = outer;
         let insts = start..self.out.insts.len() as u32;
@@ -412,7 +426,6 @@ impl<I: Isa> Selector<'_, I> {
         for e in &mut distinct {
             moves.clear();
             let (state, label) = self.table_edge_moves(e.edge, &mut moves);
-            moves.retain(|m| m.dst != m.src);
             e.label = label;
             e.direct = moves.is_empty();
             if !e.direct {

@@ -44,6 +44,7 @@ impl<I: Isa> Selector<'_, I> {
             // Not a loop the analysis made out: everything goes through slots.
             return EntryState {
                 regs: RegSet::EMPTY,
+                params: RegSet::EMPTY,
                 start,
             };
         }
@@ -83,12 +84,20 @@ impl<I: Isa> Selector<'_, I> {
             chosen[r.index()] = Some(v);
         }
         self.s.candidates = candidates;
+        let mut params = RegSet::EMPTY;
         for r in regs.iter() {
             let v: Value = chosen[r.index()].expect("every chosen register has its value");
             self.s.vals[v.index()].hint = r.index() as u8;
             self.s.entry_pool.push(v);
+            if self.is_param_of(v, block) {
+                params.insert(r);
+            }
         }
-        EntryState { regs, start }
+        EntryState {
+            regs,
+            params,
+            start,
+        }
     }
 
     /// The register that a value has below, if it can stay in it around a loop, and no value that crosses

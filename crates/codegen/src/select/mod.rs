@@ -221,6 +221,8 @@ pub(crate) struct Selector<'a, I: Isa> {
     all: RegSet,
     /// Those of them that hold no value.
     free: RegSet,
+    /// Those that hold constants.
+    constants: RegSet,
     /// Registers that must not be given to another value during the current instruction.
     locked: RegSet,
     /// Registers in which the current instruction leaves results.
@@ -283,6 +285,7 @@ pub(crate) fn select<I: Isa>(
         value_in: [NO_VALUE; 64],
         all,
         free: all,
+        constants: RegSet::EMPTY,
         locked: RegSet::EMPTY,
         defined: RegSet::EMPTY,
         used: RegSet::EMPTY,
@@ -494,11 +497,13 @@ impl<'a, I: Isa> Selector<'a, I> {
 
     /// Constants do not travel between blocks: those that are in registers are made here.
     fn make_constants(&mut self) {
+        if self.constants.is_empty() {
+            return;
+        }
         for order in I::ORDER {
             for &r in order {
-                let v = self.value_in[r.index()];
-                if v != NO_VALUE && self.s.vals[v.index()].constant {
-                    self.evict(v);
+                if self.constants.contains(r) {
+                    self.evict(self.value_in[r.index()]);
                 }
             }
         }
@@ -514,7 +519,7 @@ impl<'a, I: Isa> Selector<'a, I> {
                 self.param_home(p);
             }
         }
-        self.save_entry_state();
+        self.save_entry_state(block);
         let label = self.s.block_labels[self.pos as usize];
         let l = self.an.loop_of[self.pos as usize];
         let header = l != crate::analyze::NO_LOOP && self.an.loops[l as usize].first == self.pos;

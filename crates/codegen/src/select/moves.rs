@@ -58,10 +58,20 @@ impl<I: Isa> Selector<'_, I> {
     /// Emit the moves in `list`, whose destinations differ, as if they happened at once. `free` are
     /// registers that hold nothing before or after them, for use in between. The base of a
     /// [`Place::At`] is not among the destinations.
-    pub(super) fn parallel_move(&mut self, list: &mut Vec<Move>, mut free: RegSet) {
+    pub(super) fn parallel_move(&mut self, list: &mut Vec<Move>, free: RegSet) {
         list.retain(|m| m.dst != m.src);
-        if let [m] = list[..] {
-            return self.one_move(m, free);
+        self.distinct_moves(list, free);
+    }
+
+    /// As [`Selector::parallel_move`], for moves none of which is from a place to itself.
+    pub(super) fn distinct_moves(&mut self, list: &mut [Move], mut free: RegSet) {
+        debug_assert!(list.iter().all(|m| m.dst != m.src));
+        if independent(list) {
+            reserve(&mut self.out.insts, list.len());
+            for &m in &*list {
+                self.one_move(m, free);
+            }
+            return;
         }
         let mut ordering = core::mem::take(&mut self.s.ordering);
         ordering.begin(list);
@@ -171,6 +181,24 @@ impl<I: Isa> Selector<'_, I> {
         I::load_const(self.out, t, bits, m.ty, true);
         self.emit(I::store(aside, t));
     }
+}
+
+/// Whether certainly no move reads what another writes, so that their order does not matter.
+fn independent(list: &[Move]) -> bool {
+    let (mut written, mut read) = (RegSet::EMPTY, RegSet::EMPTY);
+    let (mut writes_place, mut reads_place) = (false, false);
+    for m in list {
+        match m.dst {
+            Loc::Reg(r) => written.insert(r),
+            _ => writes_place = true,
+        }
+        match m.src {
+            Loc::Reg(r) => read.insert(r),
+            Loc::Place(_) => reads_place = true,
+            Loc::Const(_) => {}
+        }
+    }
+    written.intersect(read).is_empty() && !(writes_place && reads_place)
 }
 
 /// A number for each location that can be overwritten.

@@ -5,7 +5,7 @@
 //! need the frame only.
 
 use super::calls::{for_each_result, selected_loc};
-use super::edges::EntryState;
+use super::edges::{EntryState, add_move};
 use super::moves::{Loc, Move, Place};
 use super::{AbiLoc, Isa, Selector};
 use crate::RegSet;
@@ -137,13 +137,12 @@ impl<I: Isa> Selector<'_, I> {
         state: EntryState,
         results: &[Result],
     ) -> Vec<Move> {
-        let block = self.func.block_call(edge).block;
         let mut moves = Vec::new();
         self.for_each_in(state, |cx, r, v| {
-            if !cx.is_param_of(v, block) {
+            if !state.params.contains(r) {
                 let ty: Type = cx.func.value_type(v);
                 let (dst, src) = (Loc::Reg(r), cx.source(v));
-                moves.push(Move { dst, src, ty });
+                add_move(&mut moves, dst, src, ty);
             }
         });
         self.for_each_argument(edge, state, |cx, dst, a| {
@@ -152,7 +151,7 @@ impl<I: Isa> Selector<'_, I> {
                 Some(&(_, loc)) => loc,
                 None => cx.source(a),
             };
-            moves.push(Move { dst, src, ty });
+            add_move(&mut moves, dst, src, ty);
         });
         moves
     }

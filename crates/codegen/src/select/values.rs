@@ -60,6 +60,9 @@ impl<I: Isa> Selector<'_, I> {
         let state = &mut self.s.vals[v.index()];
         state.reg = r.index() as u8;
         state.hint = r.index() as u8;
+        if state.constant {
+            self.constants.insert(r);
+        }
     }
 
     /// `v` has no register any more.
@@ -71,6 +74,7 @@ impl<I: Isa> Selector<'_, I> {
         state.reg = NO_REG;
         self.value_in[r.index()] = NO_VALUE;
         self.free.insert(r);
+        self.constants.remove(r);
     }
 
     /// No value has a register any more.
@@ -80,6 +84,7 @@ impl<I: Isa> Selector<'_, I> {
             self.value_in[r.index()] = NO_VALUE;
         }
         self.free = self.all;
+        self.constants = RegSet::EMPTY;
     }
 
     /// Keep `r` from being given to another value during this instruction.
