@@ -7,6 +7,7 @@
 //! are merged, so that loops nest. On reducible control flow laid out with contiguous loops these
 //! are the natural loops; on other graphs they cover more blocks, never fewer.
 
+use crate::selected::reserve;
 use core::ops::Range;
 use nopal_ir::{
     Block, BlockCall, EntityRef, Function, Inst, InstData, Opcode, Type, Value, ValueDef,
@@ -157,6 +158,7 @@ impl Analysis {
             .expect("a block ends with a terminator");
         func.for_each_edge(term, |edge| {
             let to = func.block_call(edge).block.as_u32();
+            reserve(&mut self.succs, 1);
             self.succs.push(Succ { to, edge });
         });
     }
@@ -167,16 +169,19 @@ impl Analysis {
         self.first_succ[pos] as usize..self.first_succ[pos + 1] as usize
     }
 
-    fn clear_order(&mut self) {
+    /// Begin an order of at most `blocks` blocks.
+    fn clear_order(&mut self, blocks: usize) {
         self.order.clear();
+        self.order.reserve_exact(blocks);
         self.succs.clear();
         self.first_succ.clear();
+        self.first_succ.reserve_exact(blocks + 1);
     }
 
     /// Keep the order of the front end. False if some block has no predecessor before it.
     fn order_as_filled(&mut self, func: &Function) -> bool {
         const REACHED: u32 = u32::MAX - 1;
-        self.clear_order();
+        self.clear_order(func.layout().len());
         self.pos.clear();
         self.pos.resize(func.num_blocks(), NO_POS);
         let Some(&entry) = func.layout().first() else {
@@ -202,7 +207,7 @@ impl Analysis {
 
     fn reverse_postorder(&mut self, func: &Function) {
         const VISITED: u32 = u32::MAX - 1;
-        self.clear_order();
+        self.clear_order(func.layout().len());
         self.pos.fill(NO_POS);
         let mut postorder = Vec::new();
         self.stack.clear();
@@ -486,6 +491,7 @@ impl Analysis {
                 | InstData::UnaryIeee32 { .. }
                 | InstData::UnaryIeee64 { .. } = func.inst(inst)
                 {
+                    reserve(&mut self.constants, 1);
                     self.constants.push(func.first_result(inst));
                 }
                 for v in func.inst_results(inst) {
@@ -627,6 +633,7 @@ impl Analysis {
 
     fn note_call_result(&mut self, func: &Function, inst: Inst) {
         if let InstData::Call { .. } | InstData::CallIndirect { .. } = func.inst(inst) {
+            reserve(&mut self.call_results, 1);
             self.call_results.extend(func.inst_results(inst).next());
         }
     }

@@ -26,7 +26,7 @@ impl Cells {
         late: &[(u32, u32)],
         frame: &mut Frame,
     ) {
-        let live = coalescing.live_for(slots.values.len());
+        let mut live = coalescing.live_for(slots.values.len());
         self.extents.clear();
         self.extents.reserve_exact(slots.values.len());
         self.active.clear();
@@ -36,15 +36,17 @@ impl Cells {
                 NO_VALUE => [(0, u32::MAX); 2],
                 v => slots.an.extents(slots.func, v),
             };
-            live.push(needed);
+            if let Some(live) = &mut live {
+                live.push(needed);
+            }
             self.extents.push((start, end, slot as u32));
         }
         for &(slot, point) in late {
             let last = 2 * point + 1;
-            for end in [
-                &mut live[slot as usize].1,
-                &mut self.extents[slot as usize].1,
-            ] {
+            let end = &mut self.extents[slot as usize].1;
+            *end = (*end).max(last);
+            if let Some(live) = &mut live {
+                let end = &mut live[slot as usize].1;
                 *end = (*end).max(last);
             }
         }

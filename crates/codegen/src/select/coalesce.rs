@@ -59,10 +59,14 @@ pub(super) struct Slots<'a> {
 impl Coalescing {
     /// The stretch in which the value of each slot is needed, to be listed before [`Coalescing::classes`]: twice
     /// the program point, plus one where a result is written or the last use reads.
-    pub(super) fn live_for(&mut self, slots: usize) -> &mut Vec<(u32, u32)> {
+    /// Not needed, and none, if there are no copies.
+    pub(super) fn live_for(&mut self, slots: usize) -> Option<&mut Vec<(u32, u32)>> {
+        if self.copies.is_empty() {
+            return None;
+        }
         self.live.clear();
         self.live.reserve_exact(slots);
-        &mut self.live
+        Some(&mut self.live)
     }
 
     /// Form classes of slots. Gives, for each slot, the one that stands for its class. `copied` are the

@@ -188,9 +188,7 @@ pub(crate) struct Scratch {
     slot_values: Vec<Value>,
     /// Values that are read after their last use, at the program point of the instruction into
     /// which that use is merged.
-    late_uses: Vec<(Value, u32)>,
-    /// The same for slots.
-    late_slots: Vec<(u32, u32)>,
+    late_uses: Vec<(u32, u32)>,
     late_chunks: Vec<Chunk>,
     edge_moves: [Vec<Move>; 2],
     table_labels: Vec<Label>,
@@ -597,7 +595,6 @@ impl<'a, I: Isa> Selector<'a, I> {
             coalescing,
             slot_values,
             late_uses,
-            late_slots,
             vals,
             ..
         } = self.s;
@@ -607,15 +604,15 @@ impl<'a, I: Isa> Selector<'a, I> {
             vals,
             values: slot_values,
         };
-        late_slots.clear();
-        late_slots.extend(late_uses.iter().filter_map(|&(v, point)| {
-            let slot = vals[v.index()].slot;
-            (slot != NO_SLOT && slot & INCOMING == 0).then_some((slot, point))
-        }));
+        // From here on, slots take the place of the values that have them.
+        late_uses.retain_mut(|(v, _)| {
+            *v = vals[*v as usize].slot;
+            *v != NO_SLOT && *v & INCOMING == 0
+        });
         let frame = &mut self.out.frame;
         let insts = &mut self.out.insts;
         let copied = |copy: coalesce::SlotCopy| I::copied_slots(&insts[copy.inst as usize]);
-        cells.colour(&slots, coalescing, copied, late_slots, frame);
+        cells.colour(&slots, coalescing, copied, late_uses, frame);
         for copy in coalescing.copies.drain(..) {
             let inst = &mut insts[copy.inst as usize];
             let [dst, src] = I::copied_slots(inst).map(|slot| frame.spill_cells[slot as usize]);

@@ -566,7 +566,7 @@ impl<I: Isa> Selector<'_, I> {
         self.func.for_each_operand(def, |v| {
             let v = an.repr[v.index()];
             if an.values[v.index()].end < here {
-                late_uses.push((v, here));
+                late_uses.push((v.as_u32(), here));
             }
         });
     }
