@@ -60,6 +60,13 @@ impl From<String> for Failure {
 
 /// Does what was asked for. Returns whether Nopal measured all of it, and all engines computed what they should.
 pub(crate) fn run(command: Option<&Measurement>, options: &Options) -> Result<bool, Failure> {
+    // Builds with debug assertions are for tests; their figures mean nothing anyway.
+    if nopal_codegen::CHECKED && !cfg!(debug_assertions) {
+        return Err(Failure::Other(String::from(
+            "built together with a package that has Nopal check all code it compiles, which would be measured too: \
+             build it alone (cargo build --release -p nopal-bench)",
+        )));
+    }
     match command {
         None => everything(options, None, false),
         Some(Measurement::All(options)) => everything(options, None, true),
@@ -239,12 +246,7 @@ fn measure_all(programs: &[Program], engines: &[Box<dyn Engine>], plan: Plan) ->
     for (index, program) in programs.iter().enumerate() {
         eprintln!("[{}/{}] {}", index + 1, programs.len(), program.name);
         let results = measure::measure(program, engines, plan, |done| {
-            eprintln!(
-                "  round {}: {} engines, {:.1} s",
-                done.round,
-                done.engines,
-                done.elapsed.as_secs_f64()
-            );
+            eprintln!("  {done}");
         });
         for (engine, result) in engines.iter().zip(&results) {
             if let Err(problem) = result {

@@ -58,8 +58,8 @@ pub(crate) fn growth(options: &Options) -> Result<Vec<GrowthReport>, String> {
     let mut reports = Vec::new();
     for series in growth::series(options.doublings) {
         eprintln!("growth with {}", series.title);
-        let report = growth::run(&series, &engines, options.plan(), |point| {
-            eprintln!("  {} × {} bytes", point.functions, point.function_bytes);
+        let report = growth::run(&series, &engines, options.plan(), |done| {
+            eprintln!("  {done}")
         });
         reports.push(report?);
     }

@@ -4,6 +4,7 @@
 //! engine: a drift of the machine's speed falls on all of them, and so does the luck of code placement. Engines are compared
 //! round by round, so that a drift from one round to the next falls on no ratio.
 
+use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
@@ -101,6 +102,17 @@ pub(crate) struct RoundDone {
     pub(crate) elapsed: Duration,
 }
 
+impl fmt::Display for RoundDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.elapsed.as_secs_f64();
+        write!(
+            f,
+            "round {}: {} engines, {seconds:.1} s",
+            self.round, self.engines
+        )
+    }
+}
+
 /// Measures `program` on each of `engines` and returns the results in the same order.
 pub(crate) fn measure(
     program: &Program,
@@ -108,34 +120,71 @@ pub(crate) fn measure(
     plan: Plan,
     mut progress: impl FnMut(RoundDone),
 ) -> Vec<Result<Samples, Problem>> {
-    let mut lanes: Vec<Lane<'_>> = engines.iter().map(|engine| Lane::new(&**engine)).collect();
-    let mut judge = Judge::new(program);
-    // Without an expected output, the first engine to run decides what is right.
-    let first = engines
-        .iter()
-        .position(|engine| engine.id() == id::CRANELIFT_SPEED)
-        .unwrap_or(0);
-    for round in 1..=plan.max_rounds {
+    let mut course = Course::new(program, engines, plan);
+    while let Some(done) = course.round() {
+        progress(done);
+    }
+    course.finish()
+}
+
+/// One program's way through the rounds, to be taken along with those of others.
+pub(crate) struct Course<'a> {
+    program: &'a Program,
+    lanes: Vec<Lane<'a>>,
+    judge: Judge,
+    /// The engine that starts the first round.
+    first: usize,
+    plan: Plan,
+    rounds: usize,
+}
+
+impl<'a> Course<'a> {
+    pub(crate) fn new(program: &'a Program, engines: &'a [Box<dyn Engine>], plan: Plan) -> Self {
+        Course {
+            program,
+            lanes: engines.iter().map(|engine| Lane::new(&**engine)).collect(),
+            judge: Judge::new(program),
+            // Without an expected output, the first engine to run decides what is right.
+            first: engines
+                .iter()
+                .position(|engine| engine.id() == id::CRANELIFT_SPEED)
+                .unwrap_or(0),
+            plan,
+            rounds: 0,
+        }
+    }
+
+    /// Lets every engine have its turn, unless none takes part any more.
+    pub(crate) fn round(&mut self) -> Option<RoundDone> {
+        if self.rounds == self.plan.max_rounds {
+            return None;
+        }
         let start = Instant::now();
+        let round = self.rounds + 1;
         let mut took_part = 0;
-        for turn in 0..lanes.len() {
-            let index = (first + turn + round - 1) % lanes.len();
-            let lane = &mut lanes[index];
-            if lane.takes_part(round, plan) {
-                lane.round(program, &mut judge);
+        for turn in 0..self.lanes.len() {
+            let index = (self.first + turn + self.rounds) % self.lanes.len();
+            let lane = &mut self.lanes[index];
+            if lane.takes_part(round, self.plan) {
+                lane.round(self.program, &mut self.judge);
                 took_part += 1;
             }
         }
         if took_part == 0 {
-            break;
+            return None;
         }
-        progress(RoundDone {
+        self.rounds = round;
+        Some(RoundDone {
             round,
             engines: took_part,
             elapsed: start.elapsed(),
-        });
+        })
     }
-    lanes.into_iter().map(|lane| lane.result).collect()
+
+    /// What was measured, in the order of the engines.
+    pub(crate) fn finish(self) -> Vec<Result<Samples, Problem>> {
+        self.lanes.into_iter().map(|lane| lane.result).collect()
+    }
 }
 
 /// One engine's way through the rounds.

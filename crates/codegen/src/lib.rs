@@ -23,3 +23,8 @@ pub use compiled::{
 pub use context::{CodegenError, Context, Phase, Settings, Target, TargetError};
 pub use isa::x64::X64Features;
 pub use reg::{PReg, RegClass, RegSet};
+
+/// Whether this build checks all code that it compiles, which takes far longer than compiling it: in
+/// builds with debug assertions or the feature `checker`. Another package of the same build may have
+/// asked for the feature.
+pub const CHECKED: bool = checker::ENABLED;
