@@ -83,8 +83,7 @@ fn everything(options: &Options, out: Option<&Path>, extras: bool) -> Result<boo
     }
     let mut modules = Modules::read(options)?;
     let json = options.json.as_deref().map(Output::create).transpose()?;
-    let wanted =
-        |id: &str| options.engines.is_empty() || options.engines.iter().any(|engine| engine == id);
+    let wanted = |id: &str| options.wants(id);
     let unreadable = std::mem::take(&mut modules.corpus.unreadable);
     let mut corpus = compile_and_run(&modules.corpus.programs, wanted, options.plan());
     corpus.unreadable = unreadable

@@ -51,7 +51,7 @@ pub(crate) fn phases<'a>(programs: impl Iterator<Item = &'a Program>, options: &
 
 /// All series of growth.
 pub(crate) fn growth(options: &Options) -> Result<Vec<GrowthReport>, String> {
-    let (engines, refusals) = engines::all(|id| growth::ENGINES.contains(&id));
+    let (engines, refusals) = engines::all(|id| growth::ENGINES.contains(&id) && options.wants(id));
     if let Some(refusal) = refusals.first() {
         return Err(format!("{}: {}", refusal.id, refusal.message));
     }

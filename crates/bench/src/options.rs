@@ -113,7 +113,7 @@ pub(crate) struct Options {
     /// Leave out modules of the folder whose name matches this pattern. May be repeated.
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude: Vec<String>,
-    /// Compile and run on these engines only. Ratios to one that is left out are left out too.
+    /// Measure these engines only. Ratios to one that is left out are left out too.
     #[arg(long, value_name = "ID,…", value_delimiter = ',', value_parser = PossibleValuesParser::new(id::ALL))]
     pub(crate) engines: Vec<String>,
     /// Take exactly this many rounds of everything, instead of three and then as many as fit the time.
@@ -151,6 +151,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Options {
+    /// Whether an engine is to take part.
+    pub(crate) fn wants(&self, id: &str) -> bool {
+        self.engines.is_empty() || self.engines.iter().any(|engine| engine == id)
+    }
+
     /// How long to compile and run.
     pub(crate) fn plan(&self) -> Plan {
         self.exactly().unwrap_or(Plan {

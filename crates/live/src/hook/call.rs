@@ -4,7 +4,7 @@ use std::any::Any;
 use std::cell::UnsafeCell;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Hook, HookCore, sealed::HookAccess};
@@ -113,6 +113,8 @@ impl fmt::Debug for CallHook {
 
 /// Threads may call the closure.
 const OPEN: u8 = 0;
+/// It has panicked and is no longer called; the last handle is not gone yet.
+const PANICKED: u8 = 3;
 /// The last handle is gone, but threads may not have noticed.
 const CLOSING: u8 = 1;
 /// All threads that enter now notice.
@@ -145,8 +147,6 @@ pub(crate) struct CallContext {
     phase: AtomicU8,
     /// What became of the closure.
     function: AtomicU32,
-    /// Whether the closure has panicked.
-    panicked: AtomicBool,
     panic_message: Mutex<Option<String>>,
     /// Some until taken out, which happens once.
     closure: UnsafeCell<Option<Closure>>,
@@ -173,7 +173,6 @@ impl CallContext {
             per_cpu: PerCpu::get(),
             phase: AtomicU8::new(OPEN),
             function: AtomicU32::new(PRESENT),
-            panicked: AtomicBool::new(false),
             panic_message: Mutex::new(None),
             closure: UnsafeCell::new(Some(closure)),
         })
@@ -231,7 +230,7 @@ impl CallContext {
     fn enter(&self, frame: &mut SiteFrame) {
         // SAFETY: the counters are those of a call stub of this context's space.
         unsafe { self.entered.increment_call(self.per_cpu) };
-        if self.phase.load(Ordering::Acquire) == OPEN && !self.panicked.load(Ordering::Relaxed) {
+        if self.phase.load(Ordering::Acquire) == OPEN {
             self.call(frame);
         }
         // SAFETY: as above.
@@ -251,7 +250,9 @@ impl CallContext {
         };
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| closure(site, frame)));
         if let Err(payload) = outcome {
-            self.panicked.store(true, Ordering::Relaxed);
+            let order = Ordering::Relaxed;
+            // Fails if the hook is being closed.
+            let _ = (self.phase).compare_exchange(OPEN, PANICKED, order, order);
             self.record_panic(payload);
         }
     }
