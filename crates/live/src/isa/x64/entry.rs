@@ -44,11 +44,24 @@ pub(crate) fn entry_point(state: VectorState) -> Result<usize> {
     Ok(enter_full as *const () as usize)
 }
 
+/// Stores four `xmm` registers together, `offset` bytes after the first of them, by way of a `zmm`.
+#[rustfmt::skip]
+macro_rules! pack {
+    ($by:literal, [$a:literal, $b:literal, $c:literal, $d:literal], $offset:literal) => {
+        concat!(
+            "vinserti32x4 zmm", $by, ", zmm", $a, ", xmm", $b, ", 1\n",
+            "vinserti32x4 zmm", $by, ", zmm", $by, ", xmm", $c, ", 2\n",
+            "vinserti32x4 zmm", $by, ", zmm", $by, ", xmm", $d, ", 3\n",
+            "vmovups [rsp + {vectors} + ", $offset, "], zmm", $by,
+        )
+    };
+}
+
 /// Entered from a call stub: `[rbp]` is the guest's `rbp`, `[rbp + 8]` the return address,
 /// `[rbp - 8]` the hook's context. Saves the general registers and the part of the vector state that
 /// the given code stores, calls the dispatcher, and undoes it.
 macro_rules! entry {
-    ($name:ident, $size:expr, save: [$($save:literal),* $(,)?], restore: [$($restore:literal),* $(,)?],
+    ($name:ident, $size:expr, save: [$($save:expr),* $(,)?], restore: [$($restore:expr),* $(,)?],
      $($operand:ident = $kind:ident $value:expr),* $(,)?) => {
         #[unsafe(naked)]
         unsafe extern "C" fn $name() {
@@ -136,11 +149,27 @@ entry!(
         "and eax, ebx",
         "2:",
         "mov [rsp + {in_use}], rax",
+        "test eax, {hi16_zmm}",
+        "jz 2f",
+        ".irp n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
+        r"vmovups [rsp + {high_vectors} + 64 * (\n - 16)], zmm\n",
+        ".endr",
+        "2:",
         "test eax, {zmm_hi256}",
         "jnz 4f",
         "test eax, {avx}",
         "jnz 3f",
         "mov qword ptr [rsp + {stride}], 16",
+        "test eax, {hi16_zmm}",
+        "jz 2f",
+        // There are more stores on the way than half a store buffer has room for, which is what a thread gets of a shared
+        // core: four registers a store, by way of registers just saved.
+        pack!(16, [0, 1, 2, 3], 0),
+        pack!(17, [4, 5, 6, 7], 64),
+        pack!(18, [8, 9, 10, 11], 128),
+        pack!(19, [12, 13, 14, 15], 192),
+        "jmp 5f",
+        "2:",
         ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
         r"movups [rsp + {vectors} + 16 * \n], xmm\n",
         ".endr",
@@ -157,18 +186,12 @@ entry!(
         r"vmovups [rsp + {vectors} + 64 * \n], zmm\n",
         ".endr",
         "5:",
-        "test eax, {hi16_zmm}",
-        "jz 6f",
-        ".irp n, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
-        r"vmovups [rsp + {high_vectors} + 64 * (\n - 16)], zmm\n",
-        ".endr",
-        "6:",
         "test eax, {opmask}",
-        "jz 7f",
+        "jz 6f",
         ".irp n, 0, 1, 2, 3, 4, 5, 6, 7",
         r"kmovq [rsp + {masks} + 8 * \n], k\n",
         ".endr",
-        "7:",
+        "6:",
     ],
     restore: [
         // What was not in use was zero: clear what the hook has brought into use.
