@@ -8,8 +8,8 @@
 //! - `BROADCAST_CLEARS_CACHE`: whether a system call for each line would be in vain;
 //! - `MAX_RESERVE`: how large a range can be in which every site reaches every stub;
 //! - `write_stubs`, `STUB_SIZE`: the out-of-line code that sites call; `interrupted_site`: who called it;
-//! - `SiteFrame`, `entry_point`: what a call hook sees, but for what `frame.rs` has for all of them, and how it is
-//!   entered;
+//! - `RawFrame`, `REGISTERS`, `entry_point`: the registers of a guest in a call hook, of which `frame.rs` makes a
+//!   `SiteFrame`, and how it is entered;
 //! - `resume_after_trap`: where a thread goes on that met a site under change;
 //! - `increment`, `current_cpu`: counting per CPU;
 //! - `default_protocol`.
@@ -49,7 +49,6 @@ use s390x as current;
 use x64 as current;
 
 pub(crate) use bypasses::{Branch, branch_after_trap};
-pub use current::SiteFrame;
 /// Elsewhere, sites leave the return address in a register.
 #[cfg(target_arch = "x86_64")]
 pub(crate) use current::interrupted_site;
@@ -60,6 +59,7 @@ pub(crate) use current::{
 };
 #[cfg(test)]
 pub(crate) use current::{OFF_FORM, sample};
+pub use frame::SiteFrame;
 pub(crate) use islands::{
     BROADCAST_CLEARS_CACHE, ISLAND_SIZE, Link, SITE_LENS, link, reach, read_tail, write_head,
     write_islands, write_link,

@@ -1,12 +1,12 @@
 //! The registers of a guest that is inside a call hook.
 
-use std::fmt;
+use crate::isa::frame::{Registers, SiteFrame};
 
 /// What the entry code saves; the layout is known to the assembly in `entry.rs`.
 #[repr(C, align(16))]
 pub(crate) struct RawFrame {
     /// `x0` to `x30`, and the stack pointer at the site.
-    gpr: [u64; 32],
+    pub(in crate::isa) gpr: [u64; 32],
     return_address: u64,
     flags: u64,
     /// Bytes from one saved vector register to the next.
@@ -32,59 +32,18 @@ pub(super) mod offset {
     const _: () = assert!(FLAGS == RETURN_ADDRESS + 8);
 }
 
-/// `x30` and the stack pointer, which cannot be set.
-const FIXED: [u8; 2] = [30, 31];
-const FP: u8 = 29;
-const SP: u8 = 31;
-
-/// A guest at a site, inside a [call hook](crate::CallHook): its registers, which may be read and
-/// written, and its stack.
-///
-/// Written registers take effect when the guest goes on. `x30` holds no value at a site: the call in it
-/// overwrites it.
-pub struct SiteFrame {
-    raw: *mut RawFrame,
-}
+pub(in crate::isa) const REGISTERS: Registers<32> = Registers {
+    names: [
+        "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13",
+        "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26",
+        "x27", "x28", "x29", "x30", "sp",
+    ],
+    fixed: &[30, 31],
+    sp: 31,
+    fp: 29,
+};
 
 impl SiteFrame {
-    /// # Safety
-    /// `raw` was filled by the entry code, and outlives the frame.
-    pub(crate) unsafe fn new(raw: *mut RawFrame) -> SiteFrame {
-        SiteFrame { raw }
-    }
-
-    fn gpr_ptr(&self, number: u8) -> *mut u64 {
-        assert!(number < 32, "AArch64 has no general register {number}");
-        // SAFETY: by the invariant of `new`, `raw` is valid; the number was just checked.
-        unsafe {
-            (&raw mut (*self.raw).gpr)
-                .cast::<u64>()
-                .add(usize::from(number))
-        }
-    }
-
-    /// A general register: `x0` to `x30` by their numbers, and 31 for the stack pointer at the site.
-    /// `x30` is the return address.
-    ///
-    /// # Panics
-    /// If there is no register of this number.
-    pub fn gpr(&self, number: u8) -> u64 {
-        // SAFETY: gpr_ptr points to an initialized word of the frame.
-        unsafe { self.gpr_ptr(number).read() }
-    }
-
-    /// Sets a general register; setting `x30` or the stack pointer has no effect.
-    ///
-    /// # Panics
-    /// If there is no register of this number.
-    pub fn set_gpr(&mut self, number: u8, value: u64) {
-        let register = self.gpr_ptr(number);
-        if !FIXED.contains(&number) {
-            // SAFETY: gpr_ptr points to a word of the frame.
-            unsafe { register.write(value) };
-        }
-    }
-
     fn vector_ptr(&self, number: u8) -> *mut [u8; 16] {
         assert!(number < 32, "no vector register {number} in the frame");
         // SAFETY: by the invariant of `new`, `raw` is valid, and as many registers as there are follow
@@ -118,31 +77,5 @@ impl SiteFrame {
     pub fn return_address(&self) -> usize {
         // SAFETY: by the invariant of `new`.
         unsafe { (*self.raw).return_address as usize }
-    }
-
-    /// The stack pointer at the site.
-    pub fn sp(&self) -> usize {
-        self.gpr(SP) as usize
-    }
-
-    /// The frame pointer at the site, `x29`.
-    pub fn fp(&self) -> usize {
-        self.gpr(FP) as usize
-    }
-}
-
-impl fmt::Debug for SiteFrame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = f.debug_struct("SiteFrame");
-        text.field(
-            "return_address",
-            &format_args!("{:#x}", self.return_address()),
-        );
-        for number in 0..30 {
-            let value = format_args!("{:#x}", self.gpr(number)).to_string();
-            text.field(&format!("x{number}"), &format_args!("{value}"));
-        }
-        text.field("sp", &format_args!("{:#x}", self.sp()));
-        text.finish_non_exhaustive()
     }
 }

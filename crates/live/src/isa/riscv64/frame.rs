@@ -1,13 +1,14 @@
 //! The registers of a guest that is inside a call hook.
 
-use std::fmt;
 use std::slice;
+
+use crate::isa::frame::{Registers, SiteFrame};
 
 /// What the entry code saves; the layout is known to the assembly in `entry.rs`.
 #[repr(C, align(16))]
 pub(crate) struct RawFrame {
     /// `x0` to `x31`.
-    gpr: [u64; 32],
+    pub(in crate::isa) gpr: [u64; 32],
     /// `f0` to `f31`.
     fpr: [u64; 32],
     fcsr: u64,
@@ -36,59 +37,19 @@ pub(super) mod offset {
 }
 
 const RA: u8 = 1;
-const SP: u8 = 2;
-const FP: u8 = 8;
-/// `x0`, and `ra` and the stack pointer, which cannot be set.
-const FIXED: [u8; 3] = [0, RA, SP];
 
-/// A guest at a site, inside a [call hook](crate::CallHook): its registers, which may be read and
-/// written, and its stack.
-///
-/// Written registers take effect when the guest goes on. `ra` holds no value at a site: the call in it
-/// overwrites it.
-pub struct SiteFrame {
-    raw: *mut RawFrame,
-}
+pub(in crate::isa) const REGISTERS: Registers<32> = Registers {
+    names: [
+        "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13",
+        "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26",
+        "x27", "x28", "x29", "x30", "x31",
+    ],
+    fixed: &[0, RA, 2],
+    sp: 2,
+    fp: 8,
+};
 
 impl SiteFrame {
-    /// # Safety
-    /// `raw` was filled by the entry code, and outlives the frame.
-    pub(crate) unsafe fn new(raw: *mut RawFrame) -> SiteFrame {
-        SiteFrame { raw }
-    }
-
-    fn gpr_ptr(&self, number: u8) -> *mut u64 {
-        assert!(number < 32, "RISC-V has no integer register {number}");
-        // SAFETY: by the invariant of `new`, `raw` is valid; the number was just checked.
-        unsafe {
-            (&raw mut (*self.raw).gpr)
-                .cast::<u64>()
-                .add(usize::from(number))
-        }
-    }
-
-    /// An integer register, `x0` to `x31` by their numbers. `x1` (`ra`) is the return address, `x2` the
-    /// stack pointer at the site.
-    ///
-    /// # Panics
-    /// If there is no register of this number.
-    pub fn gpr(&self, number: u8) -> u64 {
-        // SAFETY: gpr_ptr points to an initialized word of the frame.
-        unsafe { self.gpr_ptr(number).read() }
-    }
-
-    /// Sets an integer register; setting `x0`, `ra` or the stack pointer has no effect.
-    ///
-    /// # Panics
-    /// If there is no register of this number.
-    pub fn set_gpr(&mut self, number: u8, value: u64) {
-        let register = self.gpr_ptr(number);
-        if !FIXED.contains(&number) {
-            // SAFETY: gpr_ptr points to a word of the frame.
-            unsafe { register.write(value) };
-        }
-    }
-
     fn fpr_ptr(&self, number: u8) -> *mut u64 {
         assert!(
             number < 32,
@@ -156,30 +117,5 @@ impl SiteFrame {
     /// The address after the site.
     pub fn return_address(&self) -> usize {
         self.gpr(RA) as usize
-    }
-
-    /// The stack pointer at the site.
-    pub fn sp(&self) -> usize {
-        self.gpr(SP) as usize
-    }
-
-    /// The frame pointer at the site, `s0`.
-    pub fn fp(&self) -> usize {
-        self.gpr(FP) as usize
-    }
-}
-
-impl fmt::Debug for SiteFrame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = f.debug_struct("SiteFrame");
-        text.field(
-            "return_address",
-            &format_args!("{:#x}", self.return_address()),
-        );
-        for number in 2..32 {
-            let value = format_args!("{:#x}", self.gpr(number)).to_string();
-            text.field(&format!("x{number}"), &format_args!("{value}"));
-        }
-        text.finish_non_exhaustive()
     }
 }

@@ -13,8 +13,8 @@ mod stub;
 
 pub(crate) use cpu::{BROADCAST_CLEARS_CACHE, default_protocol};
 pub(crate) use entry::entry_point;
+pub(super) use frame::REGISTERS;
 pub(crate) use frame::RawFrame;
-pub use frame::SiteFrame;
 pub(crate) use island::{ISLAND_SIZE, Link, link, reach, write_islands, write_link};
 pub(crate) use percpu::{current_cpu, increment};
 pub(crate) use site::{

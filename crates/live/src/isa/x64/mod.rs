@@ -11,8 +11,8 @@ mod stub;
 pub(crate) use bypass::{Branch, branch_after_trap};
 pub(crate) use cpu::default_protocol;
 pub(crate) use entry::entry_point;
+pub(super) use frame::REGISTERS;
 pub(crate) use frame::RawFrame;
-pub use frame::SiteFrame;
 pub(crate) use percpu::{current_cpu, increment};
 pub(crate) use site::{
     FILL, MAX_RESERVE, SHAPE, SITE_ALIGN, SITE_LEN, can_be_site, function_returning, read_tail,
