@@ -11,7 +11,7 @@
 //! - `RawFrame`, `REGISTERS`, `entry_point`: the registers of a guest in a call hook, of which `frame.rs` makes a
 //!   `SiteFrame`, and how it is entered;
 //! - `resume_after_trap`: where a thread goes on that met a site under change;
-//! - `increment`, `current_cpu`: counting per CPU;
+//! - `increment`, `current_cpu`: counting per CPU; elsewhere `no_percpu.rs`;
 //! - `default_protocol`.
 
 #[cfg(target_arch = "aarch64")]
@@ -39,6 +39,13 @@ use no_bypasses as bypasses;
 #[cfg(target_arch = "x86_64")]
 use x64 as bypasses;
 
+#[cfg(not(target_arch = "x86_64"))]
+mod no_percpu;
+#[cfg(not(target_arch = "x86_64"))]
+use no_percpu as percpu;
+#[cfg(target_arch = "x86_64")]
+use x64 as percpu;
+
 #[cfg(target_arch = "aarch64")]
 use aarch64 as current;
 #[cfg(target_arch = "riscv64")]
@@ -48,14 +55,16 @@ use s390x as current;
 #[cfg(target_arch = "x86_64")]
 use x64 as current;
 
+use crate::os::PerCpu;
+
 pub(crate) use bypasses::{Branch, branch_after_trap};
 /// Elsewhere, sites leave the return address in a register.
 #[cfg(target_arch = "x86_64")]
 pub(crate) use current::interrupted_site;
 pub(crate) use current::{
-    BlockData, FILL, MAX_RESERVE, RawFrame, SHAPE, SITE_ALIGN, SITE_LEN, STUB_SIZE, block_size,
-    can_be_site, current_cpu, default_protocol, entry_point, function_returning, increment,
-    site_end_after_trap, tail_for, write_stubs, write_tail,
+    FILL, MAX_RESERVE, RawFrame, SHAPE, SITE_ALIGN, SITE_LEN, STUB_SIZE, block_size, can_be_site,
+    default_protocol, entry_point, function_returning, site_end_after_trap, tail_for, write_stubs,
+    write_tail,
 };
 #[cfg(test)]
 pub(crate) use current::{OFF_FORM, sample};
@@ -64,6 +73,7 @@ pub(crate) use islands::{
     BROADCAST_CLEARS_CACHE, ISLAND_SIZE, Link, SITE_LENS, link, reach, read_tail, write_head,
     write_islands, write_link,
 };
+pub(crate) use percpu::{current_cpu, increment};
 
 /// What has to be stored to change a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +87,26 @@ pub(crate) enum Shape {
     /// One aligned word that says both: one store, before or after which every thread finds itself. Or it
     /// says where a word is that says what: before or after the first of two stores, for it is loaded.
     OneWord,
+}
+
+/// What the stubs of a block work on; addresses, zero if there is no such thing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockData {
+    /// Data of the first stub, within 2 GiB of the code; the others follow.
+    pub(crate) own: usize,
+    /// The data they share, within 2 GiB of the code.
+    pub(crate) shared: usize,
+    /// Their counters: of those per CPU, the shared row.
+    pub(crate) counters: usize,
+    /// How they count, if per CPU.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(
+            dead_code,
+            reason = "there are no counters per CPU: see `no_percpu.rs`"
+        )
+    )]
+    pub(crate) per_cpu: Option<PerCpu>,
 }
 
 /// The first unit of a site, which decides what the site is.

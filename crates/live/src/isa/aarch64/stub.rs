@@ -12,7 +12,7 @@
 //! the guest's return address.
 
 use super::cpu;
-use crate::os::PerCpu;
+use crate::isa::BlockData;
 use crate::slots::{BLOCK_SLOTS, StubKind};
 
 /// Bytes from one stub to the next.
@@ -35,20 +35,6 @@ const X29: u32 = 29;
 const X30: u32 = 30;
 const SP: u32 = 31;
 const XZR: u32 = 31;
-
-/// What the stubs of a block work on; addresses, zero if there is no such thing.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BlockData {
-    /// Data of the first stub, within 4 GiB of the code; the others follow.
-    pub(crate) own: usize,
-    /// The data they share, within 4 GiB of the code.
-    pub(crate) shared: usize,
-    /// Their counters.
-    pub(crate) counters: usize,
-    /// Not used here: see `percpu.rs`.
-    #[allow(dead_code, reason = "part of the interface of `isa`")]
-    pub(crate) per_cpu: Option<PerCpu>,
-}
 
 /// Bytes of code in a block.
 pub(crate) fn block_size(_kind: StubKind) -> usize {

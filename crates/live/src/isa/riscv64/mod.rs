@@ -5,9 +5,6 @@ mod entry;
 mod frame;
 mod inst;
 mod island;
-// The same: counters have no rows for CPUs here.
-#[path = "../aarch64/percpu.rs"]
-mod percpu;
 mod site;
 mod stub;
 
@@ -16,11 +13,10 @@ pub(crate) use entry::entry_point;
 pub(super) use frame::REGISTERS;
 pub(crate) use frame::RawFrame;
 pub(crate) use island::{ISLAND_SIZE, Link, link, reach, write_islands, write_link};
-pub(crate) use percpu::{current_cpu, increment};
 pub(crate) use site::{
     FILL, MAX_RESERVE, SHAPE, SITE_ALIGN, SITE_LEN, SITE_LENS, can_be_site, function_returning,
     read_tail, site_end_after_trap, tail_for, write_head, write_tail,
 };
 #[cfg(test)]
 pub(crate) use site::{OFF_FORM, sample};
-pub(crate) use stub::{BlockData, STUB_SIZE, block_size, write_stubs};
+pub(crate) use stub::{STUB_SIZE, block_size, write_stubs};

@@ -18,7 +18,7 @@ use super::inst::{
     c_sdsp, sb,
 };
 use super::island::FRAME;
-use crate::os::PerCpu;
+use crate::isa::BlockData;
 use crate::slots::{BLOCK_SLOTS, StubKind};
 
 /// Bytes from one stub to the next.
@@ -26,20 +26,6 @@ pub(crate) const STUB_SIZE: usize = 32;
 
 /// Offset of the counter's address in a count stub.
 const COUNTER: usize = STUB_SIZE - 8;
-
-/// What the stubs of a block work on; addresses, zero if there is no such thing.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BlockData {
-    /// Data of the first stub, within 2 GiB of the code; the others follow.
-    pub(crate) own: usize,
-    /// The data they share, within 2 GiB of the code.
-    pub(crate) shared: usize,
-    /// Their counters.
-    pub(crate) counters: usize,
-    /// Not used here: see `percpu.rs`.
-    #[allow(dead_code, reason = "part of the interface of `isa`")]
-    pub(crate) per_cpu: Option<PerCpu>,
-}
 
 /// Bytes of code in a block.
 pub(crate) fn block_size(_kind: StubKind) -> usize {

@@ -15,7 +15,7 @@
 
 use super::cpu;
 use super::frame::offset;
-use crate::os::PerCpu;
+use crate::isa::BlockData;
 use crate::slots::{BLOCK_SLOTS, StubKind};
 
 /// Bytes from one stub to the next.
@@ -36,20 +36,6 @@ const R3: u8 = 3;
 const R14: u8 = 14;
 /// The stack pointer. Nothing below it survives a signal, and what is above it is the guest's.
 const R15: u8 = 15;
-
-/// What the stubs of a block work on; addresses, zero if there is no such thing.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BlockData {
-    /// Data of the first stub, within 4 GiB of the code; the others follow.
-    pub(crate) own: usize,
-    /// The data they share, within 4 GiB of the code.
-    pub(crate) shared: usize,
-    /// Their counters.
-    pub(crate) counters: usize,
-    /// Not used here: see `percpu.rs`.
-    #[allow(dead_code, reason = "part of the interface of `isa`")]
-    pub(crate) per_cpu: Option<PerCpu>,
-}
 
 /// Bytes of code in a block.
 pub(crate) fn block_size(_kind: StubKind) -> usize {

@@ -20,4 +20,4 @@ pub(crate) use site::{
 };
 #[cfg(test)]
 pub(crate) use site::{OFF_FORM, sample};
-pub(crate) use stub::{BlockData, STUB_SIZE, block_size, interrupted_site, write_stubs};
+pub(crate) use stub::{STUB_SIZE, block_size, interrupted_site, write_stubs};

@@ -13,6 +13,7 @@
 //! pointers out of the hook finds the guest's return address.
 
 use super::percpu::{CPU_ID, RSEQ_CS, SIGNATURE};
+use crate::isa::BlockData;
 use crate::os::PerCpu;
 use crate::slots::{BLOCK_SLOTS, StubKind};
 
@@ -27,19 +28,6 @@ const INT3: u8 = 0xcc;
 const RET: u8 = 0xc3;
 const PUSH_RAX: u8 = 0x50;
 const POP_RAX: u8 = 0x58;
-
-/// What the stubs of a block work on; addresses, zero if there is no such thing.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BlockData {
-    /// Data of the first stub, within 2 GiB of the code; the others follow.
-    pub(crate) own: usize,
-    /// The data they share, within 2 GiB of the code.
-    pub(crate) shared: usize,
-    /// The shared row of their counters.
-    pub(crate) counters: usize,
-    /// How they count.
-    pub(crate) per_cpu: Option<PerCpu>,
-}
 
 /// Bytes of code in a block.
 pub(crate) fn block_size(kind: StubKind) -> usize {
