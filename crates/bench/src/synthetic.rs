@@ -354,7 +354,7 @@ struct Random(u64);
 
 impl Random {
     fn new(seed: u32) -> Random {
-        let mut random = Random((u64::from(seed) + 1) * 0x9e37_79b9_7f4a_7c15);
+        let mut random = Random((u64::from(seed) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         // Near seeds begin with near numbers.
         for _ in 0..4 {
             random.next();
