@@ -83,15 +83,18 @@ fn everything(options: &Options, out: Option<&Path>, extras: bool) -> Result<boo
     }
     let mut modules = Modules::read(options)?;
     let json = options.json.as_deref().map(Output::create).transpose()?;
-    let wanted = |id: &str| options.wants(id);
     let unreadable = std::mem::take(&mut modules.corpus.unreadable);
-    let mut corpus = compile_and_run(&modules.corpus.programs, wanted, options.plan());
+    let mut corpus = compile_and_run(
+        &modules.corpus.programs,
+        |id| options.wants(id),
+        options.plan(),
+    );
     corpus.unreadable = unreadable
         .into_iter()
         .map(|file| (file.name, file.message))
         .collect();
     let large = (!modules.large.is_empty()).then(|| {
-        let wanted = |id: &str| wanted(id) && LARGE_ENGINES.contains(&id);
+        let wanted = |id: &str| options.wants(id) && LARGE_ENGINES.contains(&id);
         compile_and_run(&modules.large, wanted, options.large_plan())
     });
     let extras = if extras {

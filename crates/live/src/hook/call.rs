@@ -114,11 +114,11 @@ impl fmt::Debug for CallHook {
 /// Threads may call the closure.
 const OPEN: u8 = 0;
 /// It has panicked and is no longer called; the last handle is not gone yet.
-const PANICKED: u8 = 3;
+const PANICKED: u8 = 1;
 /// The last handle is gone, but threads may not have noticed.
-const CLOSING: u8 = 1;
+const CLOSING: u8 = 2;
 /// All threads that enter now notice.
-const CLOSED: u8 = 2;
+const CLOSED: u8 = 3;
 
 /// The closure is there.
 const PRESENT: u32 = 0;
